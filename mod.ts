@@ -7,10 +7,10 @@
  *
  * @example A gradient
  * ```ts
- * import { cpuDevice, grad, input, multiply, sumAll } from "./mod.ts";
+ * import { referenceDevice, grad, input, multiply, sumAll } from "./mod.ts";
  * const x = input("x", [3]);
  * const [dx] = grad(sumAll(multiply(x, x)), [x]);
- * using device = cpuDevice();
+ * using device = referenceDevice();
  * using program = await device.compile({ outputs: { dx } });
  * program.run({ x: Float32Array.of(1, 2, 3) });
  * console.log(await program.read(["dx"])); // 2, 4, 6
@@ -186,11 +186,11 @@ export * as expr from "./kernels/expression/mod.ts";
 
 // Devices
 export {
-  cpuDevice,
   type Device,
   findAdapter,
   openDevice,
   type Program,
+  referenceDevice,
   webgpuDevice,
 } from "./src/device/mod.ts";
 

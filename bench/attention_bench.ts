@@ -1,7 +1,7 @@
 // Causal attention, forward and backward, softmax and sigmoid: at the shape of nanoGPT's CPU configuration and at a
 // context of 1024.
 import { attention, attentionOp } from "../kernels/attention/op.ts";
-import { cpuDevice } from "../src/device/cpu.ts";
+import { referenceDevice } from "../src/device/reference.ts";
 import type { Device } from "../src/device/device.ts";
 import type { Node, Tensor } from "../src/graph/tensor.ts";
 import {
@@ -46,13 +46,13 @@ async function rows(
   shape: readonly number[],
   activation: Activation,
   webgpu: Device,
-  cpu: Device,
+  reference: Device,
 ): Promise<{ row: Row; ours: Runner }[]> {
-  const [device, host] = [webgpu, cpu].map((d) => operands(d, shape));
+  const [device, host] = [webgpu, reference].map((d) => operands(d, shape));
   const forward = [
     await callRunner("heed", webgpu, () => [attention(device[0], device[1], device[2], { activation })]),
     await callRunner("naive", webgpu, () => [naiveAttention(device, activation)[0]]),
-    await callRunner("CPU", cpu, () => [attention(host[0], host[1], host[2], { activation })]),
+    await callRunner("reference", reference, () => [attention(host[0], host[1], host[2], { activation })]),
   ];
   const [, pattern] = await stored(
     webgpu,
@@ -64,7 +64,7 @@ async function rows(
     await callRunner("naive", webgpu, () => [
       ...naiveAttentionGradient(device, device[3], pattern, activation),
     ]),
-    await callRunner("CPU", cpu, await gradientOf(cpu, host, activation)),
+    await callRunner("reference", reference, await gradientOf(reference, host, activation)),
   ];
   const timed: { row: Row; ours: Runner }[] = [];
   for (const [what, runners, products] of [["forward", forward, 2], ["backward", backward, 5]] as const) {
@@ -81,11 +81,11 @@ async function rows(
 
 async function table(): Promise<Runner> {
   const webgpu = await openWebgpu();
-  const cpu = cpuDevice();
+  const reference = referenceDevice();
   const timed: { row: Row; ours: Runner }[] = [];
   for (const shape of SHAPES) {
     for (const activation of ["softmax", "sigmoid"] as const) {
-      timed.push(...await rows(shape, activation, webgpu, cpu));
+      timed.push(...await rows(shape, activation, webgpu, reference));
     }
   }
   printTable("attention [B, T, H, d]", timed.map(({ row }) => row));

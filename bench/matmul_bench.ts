@@ -1,6 +1,6 @@
 // Matrix products at the shapes of nanoGPT's CPU configuration, forward and backward, and at 1024 cubed.
 import { matmul } from "../kernels/matmul/op.ts";
-import { cpuDevice } from "../src/device/cpu.ts";
+import { referenceDevice } from "../src/device/reference.ts";
 import type { Device } from "../src/device/device.ts";
 import {
   benchTable,
@@ -43,7 +43,7 @@ const letter = (transposed?: boolean): string => transposed ? "T" : "N";
 async function row(
   product: Product,
   webgpu: Device,
-  cpu: Device,
+  reference: Device,
 ): Promise<{ row: Row; ours: Runner }> {
   const { what, M, N, K, transA, transB } = product;
   const shape = `${what} ${M}x${N}x${K} ${letter(transA)}${letter(transB)}`;
@@ -55,7 +55,7 @@ async function row(
   const runners = [
     await callRunner("heed", webgpu, call(webgpu, matmul)),
     await callRunner("naive", webgpu, call(webgpu, naiveMatmul)),
-    await callRunner("CPU", cpu, call(cpu, matmul)),
+    await callRunner("reference", reference, call(reference, matmul)),
   ];
   const expected = await runners[2].results();
   for (const runner of runners.slice(0, 2)) {
@@ -67,9 +67,9 @@ async function row(
 
 async function table(): Promise<Runner> {
   const webgpu = await openWebgpu();
-  const cpu = cpuDevice();
+  const reference = referenceDevice();
   const measured: { row: Row; ours: Runner }[] = [];
-  for (const product of PRODUCTS) measured.push(await row(product, webgpu, cpu));
+  for (const product of PRODUCTS) measured.push(await row(product, webgpu, reference));
   printTable("matmul MxNxK", measured.map(({ row }) => row));
   return measured.at(-1)!.ours;
 }

@@ -162,7 +162,7 @@ export async function callRunner(
   if (about < BATCH_MS) {
     about = await batch(single, Math.max(1, Math.min(MOST_CALLS_A_SUBMIT, Math.round(BATCH_MS / 4 / about))));
   }
-  const calls = device.kind === "cpu"
+  const calls = device.kind !== "webgpu"
     ? 1
     : Math.max(1, Math.min(MOST_CALLS_A_SUBMIT, Math.round(BATCH_MS / 4 / about)));
   const results = async () => {

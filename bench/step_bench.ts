@@ -1,6 +1,6 @@
 // The entire training step of nanoGPT's CPU configuration: forward, backward, clip and AdamW, on random tokens.
 import { loadConfig } from "../src/config/mod.ts";
-import { cpuDevice } from "../src/device/cpu.ts";
+import { referenceDevice } from "../src/device/reference.ts";
 import type { Device } from "../src/device/device.ts";
 import type { Graph } from "../src/device/plan.ts";
 import { initialise } from "../src/model/layout.ts";
@@ -25,12 +25,12 @@ async function table(): Promise<Runner> {
   const { graph } = training.step;
   const webgpu = await openWebgpu();
   const naive = await openWebgpu();
-  const host = cpuDevice();
+  const host = referenceDevice();
   const ours = await stepRunner("heed", webgpu, training, graph);
   const plain = await stepRunner("naive", naive, training, naiveGraph(graph));
-  const cpu = await stepRunner("CPU", host, training, graph);
-  for (const { runner, gradient } of [ours, plain]) mustAgree(runner.name, gradient, cpu.gradient);
-  const timings = await measure([ours.runner, plain.runner, cpu.runner]);
+  const reference = await stepRunner("reference", host, training, graph);
+  for (const { runner, gradient } of [ours, plain]) mustAgree(runner.name, gradient, reference.gradient);
+  const timings = await measure([ours.runner, plain.runner, reference.runner]);
   printTable("training step", [{ shape: CONFIGURATION, flops: ours.flops, timings }]);
   return ours.runner;
 }

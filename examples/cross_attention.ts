@@ -1,7 +1,6 @@
 // Cross attention that learns to copy: each query reads the memory row whose key it matches; rows of padding are never read.
 // deno run -A examples/cross_attention.ts
 import {
-  cpuDevice,
   elementwise,
   grad,
   graph,
@@ -9,6 +8,7 @@ import {
   multiply,
   nn,
   randomStream,
+  referenceDevice,
   scale,
   state,
   sumAll,
@@ -31,7 +31,7 @@ const effects = Object.values(weights).map((w, i) =>
   graph.assign(w, elementwise(`w - ${RATE} * g`, { w, g: gradients[i] }))
 );
 
-using device = cpuDevice();
+using device = referenceDevice();
 const random = randomStream(1, "cross attention");
 const normal = (n: number) => Float32Array.from({ length: n }, () => random.normal());
 for (const name of names) {

@@ -2,7 +2,6 @@
 // deno run -A examples/encoder_block.ts
 import {
   add,
-  cpuDevice,
   elementwise,
   grad,
   input,
@@ -11,6 +10,7 @@ import {
   multiply,
   nn,
   randomStream,
+  referenceDevice,
   state,
   sumAll,
   type Tensor,
@@ -42,7 +42,7 @@ const y = encoderBlock(input("x", [BATCH, LENGTH, DIM]));
 const loss = sumAll(multiply(y, y));
 const [gradient] = grad(loss, [p["wq.weight"]]);
 
-using device = cpuDevice();
+using device = referenceDevice();
 const random = randomStream(1, "encoder");
 for (const [name, shape] of Object.entries(shapes)) {
   const values = Float32Array.from(

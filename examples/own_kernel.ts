@@ -1,14 +1,14 @@
-// A custom operation, y = x^3: its WGSL kernel, its TypeScript reference and its gradient, run on the CPU and on any GPU.
+// A custom operation, y = x^3: its WGSL kernel, its TypeScript reference and its gradient, run on the reference device and on any GPU.
 // deno run -A examples/own_kernel.ts
 import {
   apply,
-  cpuDevice,
   findAdapter,
   grad,
   graph,
   input,
   multiply,
   type Op,
+  referenceDevice,
   scale,
   sumAll,
   webgpuDevice,
@@ -44,7 +44,7 @@ const [dx] = grad(sumAll(y), [x]);
 const values = Float32Array.of(-2, -0.5, 0, 1, 3);
 
 const adapter = await findAdapter();
-for (const device of [cpuDevice(), ...(adapter ? [await webgpuDevice(adapter)] : [])]) {
+for (const device of [referenceDevice(), ...(adapter ? [await webgpuDevice(adapter)] : [])]) {
   using program = await device.compile({ outputs: { y, dx } });
   program.run({ x: values });
   const [cubes, gradients] = await program.read(["y", "dx"]);

@@ -2,7 +2,6 @@
 // the momentum), and the loss is read every 40 steps.
 // deno run -A examples/training_loop.ts
 import {
-  cpuDevice,
   crossEntropy,
   decoder,
   elementwise,
@@ -12,6 +11,7 @@ import {
   loadConfig,
   models,
   prepare,
+  referenceDevice,
   reshape,
   state,
 } from "../mod.ts";
@@ -34,7 +34,7 @@ const gradient = models.packGradients(layout, grad(loss, layout.slots.map(({ nam
 const moved = elementwise(`${MOMENTUM} * m + ${1 - MOMENTUM} * g`, { m: momentum, g: gradient });
 const updated = elementwise(`p - ${RATE} * sign(m)`, { p: parameters, m: moved });
 
-using device = cpuDevice();
+using device = referenceDevice();
 await models.initialise(device, layout, config.seed, ["momentum"]);
 const effects = [graph.assign(momentum, moved), graph.assign(parameters, updated)];
 using program = await device.compile({ outputs: { loss }, effects });

@@ -87,9 +87,9 @@ function facts({ run, done, losses }: Contents): [string, string][] {
   if (run) {
     const { device, memory } = run;
     const named = device.adapter === null ? device.kind : `${device.kind}, ${device.adapter}`;
-    const where = device.kind === "cpu"
-      ? device.adapter ?? "CPU"
-      : `${named}${device.software ? " (software)" : ""}`;
+    const where = device.kind === "webgpu"
+      ? `${named}${device.software ? " (software)" : ""}`
+      : device.adapter ?? device.kind;
     rows.push(
       ["device", where],
       ["parameters", count(run.parameters)],

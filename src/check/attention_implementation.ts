@@ -85,9 +85,9 @@ function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
  *
  * @example
  * ```ts
- * import { cpuDevice } from "../../mod.ts";
+ * import { referenceDevice } from "../../mod.ts";
  * import { attentionCase, kernelAttention } from "./mod.ts";
- * using device = cpuDevice();
+ * using device = referenceDevice();
  * const { z } = await kernelAttention(device).run(attentionCase(0));
  * ```
  */

@@ -137,9 +137,9 @@ export async function checkAttentionCase(
  *
  * @example
  * ```ts
- * import { cpuDevice } from "../../mod.ts";
+ * import { referenceDevice } from "../../mod.ts";
  * import { checkAttention, kernelAttention } from "./mod.ts";
- * using device = cpuDevice();
+ * using device = referenceDevice();
  * const { failed, worst } = await checkAttention(kernelAttention(device), { count: 10 });
  * console.log(failed.length, worst?.error); // 0, about 1e-7
  * ```

@@ -120,7 +120,11 @@ export const CONFIG_KEYS = {
     default: 1,
     doc: "Seed of initialisation, batches and dropout; only its low 32 bits are used.",
   },
-  device: { oneOf: DEVICE_CHOICES, default: "auto", doc: "Device to run on; auto: the fastest." },
+  device: {
+    oneOf: DEVICE_CHOICES,
+    default: "auto",
+    doc: "Device to run on; auto: the fastest; reference: plain TypeScript, slow, to compare with.",
+  },
   data: { keys: DATA_KEYS, doc: "The training data and its splits." },
   tokenizer: { keys: TOKENIZER_KEYS, doc: "How text becomes tokens." },
   model: { keys: MODEL_KEYS, doc: "The transformer." },

@@ -2,9 +2,9 @@
 // the CPU, which are the same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
-import { CPU_NAME, cpuDevice } from "./cpu.ts";
 import type { Device, DEVICE_CHOICES } from "./device.ts";
 import { estimateSeconds, type Workload } from "./estimate.ts";
+import { referenceDevice } from "./reference.ts";
 import { adapterName, findAdapter, isSoftware, targetOf, webgpuDevice } from "./webgpu.ts";
 
 /** A device, and why it was chosen. */
@@ -22,8 +22,21 @@ const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
   windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's driver",
 };
 
+/** The name that the device "cpu" reports. */
+const CPU_NAME = "CPU";
+
+/** Opens the device "cpu": today the reference device under another name. */
+function openCpu(): Device {
+  return { ...referenceDevice(), kind: "cpu", adapter: CPU_NAME };
+}
+
 function onCpu(reason: string): Chosen {
-  return { device: cpuDevice(), reason: `${CPU_NAME}: ${reason}` };
+  return { device: openCpu(), reason: `${CPU_NAME}: ${reason}` };
+}
+
+function onReference(reason: string): Chosen {
+  const device = referenceDevice();
+  return { device, reason: `${device.adapter}: ${reason}` };
 }
 
 async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
@@ -32,7 +45,7 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
 
 /**
  * Opens the requested device; "auto" takes a hardware GPU if there is one, else the software adapter or the CPU,
- * whichever `estimateSeconds` estimates to be faster for the run.
+ * whichever `estimateSeconds` estimates to be faster for the run; never the reference device.
  *
  * @param choice the requested device
  * @param work returns the graphs that the run will compute; called only by "auto" when the adapter is a software adapter
@@ -55,6 +68,7 @@ export async function chooseDevice(
   find: () => Promise<GPUAdapter | undefined> = findAdapter,
 ): Promise<Chosen> {
   if (choice === "cpu") return onCpu("as requested");
+  if (choice === "reference") return onReference("as requested");
   const adapter = await find();
   if (!adapter) {
     if (choice === "auto") return onCpu("no WebGPU adapter was found");

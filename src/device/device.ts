@@ -1,9 +1,13 @@
-// The interface between graphs and the two devices that run them.
+// The interface between graphs and the devices that run them.
 import type { Spec, Target, Values } from "../graph/tensor.ts";
 import type { Graph, Plan } from "./plan.ts";
 
 /** The kinds of device, and whether `run` returns before the device has finished. */
-export const DEVICES = { webgpu: { asynchronous: true }, cpu: { asynchronous: false } };
+export const DEVICES = {
+  webgpu: { asynchronous: true },
+  cpu: { asynchronous: false },
+  reference: { asynchronous: false },
+};
 
 /** A kind of device. */
 export type DeviceKind = keyof typeof DEVICES;
@@ -28,13 +32,13 @@ export interface Program extends Disposable {
 /** Holds states and runs programs.
  * @category Devices */
 export interface Device extends Disposable {
-  /** The kind of this device: `webgpu` or `cpu`. */
+  /** The kind of this device: `webgpu`, `cpu` or `reference`. */
   readonly kind: DeviceKind;
-  /** The name that the adapter reports; on the CPU, `CPU_NAME`. */
+  /** The name that the adapter reports; on the processor, the name of the device. */
   readonly adapter: string;
-  /** True for a GPU emulated by the processor, and for the CPU. */
+  /** True for a GPU emulated by the processor, and for the devices that compute on it. */
   readonly software: boolean;
-  /** The target that kernels are lowered to; undefined on the CPU. */
+  /** The target that kernels are lowered to; undefined on the processor. */
   readonly target: Target | undefined;
   /** Creates a state (zeros, or `values`), or overwrites an existing one; throws if its shape differs. */
   define(name: string, spec: Spec, values?: Values): void;

@@ -1,12 +1,12 @@
 /**
- * Devices: plan, compile and run a graph, on WebGPU or on the CPU. A device knows nothing of models.
+ * Devices: plan, compile and run a graph, on WebGPU or on the processor. A device knows nothing of models.
  *
  * @example
  * ```ts
  * import { scale } from "../../kernels/mod.ts";
  * import { input } from "../graph/mod.ts";
- * import { cpuDevice } from "./mod.ts";
- * using device = cpuDevice();
+ * import { referenceDevice } from "./mod.ts";
+ * using device = referenceDevice();
  * using program = await device.compile({ outputs: { y: scale(input("x", [3]), 2) } });
  * program.run({ x: Float32Array.of(1, 2, 3) });
  * console.log(await program.read(["y"])); // 2, 4, 6
@@ -17,7 +17,7 @@
 
 export * from "./device.ts";
 export * from "./plan.ts";
-export { cpuDevice, type CpuOptions } from "./cpu.ts";
+export { referenceDevice, type ReferenceOptions } from "./reference.ts";
 export { findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
 export * from "./choose.ts";
 export * from "./estimate.ts";

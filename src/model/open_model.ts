@@ -18,7 +18,7 @@ export interface OpenModel extends Disposable {
 
 /** The device, and for the choice of "auto", the expected number of forward passes. */
 export interface OpenModelOptions extends Passes {
-  /** "auto", "webgpu" or "cpu". Default: `device` of the configuration. */
+  /** "auto", "webgpu", "cpu" or "reference". Default: `device` of the configuration. */
   readonly device?: string;
 }
 

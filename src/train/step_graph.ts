@@ -93,13 +93,13 @@ export interface StepOptions {
  *
  * @example
  * ```ts
- * import { charTokenizer, cpuDevice, resolveConfig } from "../../mod.ts";
+ * import { charTokenizer, referenceDevice, resolveConfig } from "../../mod.ts";
  * import { initialise, modelOf } from "../model/mod.ts";
  * import { rowsOf, stepFeeds, stepGraph } from "./mod.ts";
  * const config = resolveConfig({ model: { dim: 8, context: 4 }, train: { batch: 1 } }, { place: "", name: "tiny" });
  * const { architecture, layout } = modelOf(config, charTokenizer("abc"));
  * const { graph, table } = stepGraph(architecture, layout, config);
- * using device = cpuDevice();
+ * using device = referenceDevice();
  * await initialise(device, layout, config.seed);
  * using program = await device.compile(graph);
  * const batch = { ids: Uint32Array.of(0, 1, 2, 0), targets: Uint32Array.of(1, 2, 0, 1) };

@@ -198,7 +198,7 @@ async function deviceFor(experiment: Experiment, done: number): Promise<ChosenDe
 
 /** The plan of a run that has not begun. */
 export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
-  /** The device it would use: `webgpu` or `cpu`. */
+  /** The device it would use: `webgpu`, `cpu` or `reference`. */
   readonly device: string;
 }
 

@@ -15,7 +15,7 @@ import {
   smallestFailure,
 } from "../../src/check/mod.ts";
 import project from "../../deno.json" with { type: "json" };
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { webgpuDevices } from "../kernels/harness.ts";
 
@@ -77,8 +77,8 @@ Deno.test("a case is reproducible, depends on the seed, and is exact in float32"
 });
 
 for (const activation of attentionNames("activation")) {
-  Deno.test(`the CPU's ${activation} passes 100 cases, values and gradients`, async () => {
-    using device = cpuDevice();
+  Deno.test(`the reference device's ${activation} passes 100 cases, values and gradients`, async () => {
+    using device = referenceDevice();
     const { failed, worst } = await checkAttention(kernelAttention(device), { activation });
     assert.equal(failed.length, 0);
     // It computes in float64 and rounds its results to float32: half a unit in the last place is 6e-8.
@@ -95,7 +95,7 @@ Deno.test("WebGPU passes ten cases under both schedules", async () => {
 });
 
 Deno.test("every fourth case of the kernels has a modifier: rows of -Infinity, or lookups out of range", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const seen: unknown[] = [];
   const { failed } = await checkAttention(kernelAttention(device), {
     count: 12,

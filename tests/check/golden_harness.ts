@@ -1,6 +1,6 @@
 // Shared by tests against golden numbers: the same graph on the float64 oracle and on WebGPU under both schedules.
 import assert from "node:assert/strict";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { type Case, evaluate, relativeError, webgpuDevices } from "../kernels/harness.ts";
 import type { AttentionGolden } from "../golden/attention_golden.ts";
 
@@ -13,7 +13,7 @@ const FLOAT32 = { values: 1e-5, gradients: 1e-4 };
  * to the tensor's norm, or to 0.1 for tensors that are smaller: what is left of terms of size 1 that cancel.
  */
 export async function assertGolden(name: string, golden: AttentionGolden, testCase: Case): Promise<void> {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const outputs = await evaluate(device, testCase);
     const tolerance = device.target ? FLOAT32 : ORACLE;

@@ -17,7 +17,7 @@ import {
 import { describeLayerCase, layerSummary, smallestLayerFailure } from "../../src/check/layer_report.ts";
 import { MISTAKES } from "../../src/check/mistakes.ts";
 import { attentionOracle } from "../../src/check/oracle.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import { attentionGolden } from "../golden/attention_golden.ts";
 import { evaluate } from "../kernels/harness.ts";
@@ -93,7 +93,7 @@ Deno.test("the oracle's decoder layer equals the one that heed trains, in float6
     init: { std: 0.02, scaled_residual: true },
     block: { attention: { activation: "softmax", bias: "auto" }, mlp: { activation: "relu", factor: F / D } },
   } as const;
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const y = decoderLayer(architecture, input("x", [1, T, D]), parameters);
   const actual = (await evaluate(device, { feeds, outputs: { y } })).y;
   const mask = x.map((_, i) => x.map((_, j) => j <= i));

@@ -8,7 +8,7 @@ import { grad } from "../../kernels/gradient.ts";
 import { linear } from "../../kernels/matmul/op.ts";
 import { randomStream } from "../../src/base/random.ts";
 import { decoderLayer } from "../../src/check/layer_graph.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { type Architecture, decoder, decoderParameters } from "../../src/nn/mod.ts";
@@ -116,8 +116,8 @@ for (const activation of ["softmax", "sigmoid"] as const) {
     // Only in the first sample: the second must not change.
     const after = before.map((id, n) => n === at ? (id + 1) % 11 : id);
     const outputs = { logits: decoder(architecture, tensors, input("ids", [B, T], "u32")) };
-    using cpu = cpuDevice();
-    for (const device of [cpu, ...await webgpuDevices()]) {
+    using reference = referenceDevice();
+    for (const device of [reference, ...await webgpuDevices()]) {
       const [x, y] = await Promise.all(
         [before, after].map(async (ids) =>
           (await evaluate(device, { feeds: { ...feeds, ids }, outputs })).logits

@@ -160,8 +160,11 @@ Deno.test("each error is one line with the place, the key, what was found and wh
     ["train: [1]", "train: expected a mapping of keys, found a list of 1."],
     ["train:", "train: expected a mapping of keys, found null."],
     ["seed: .nan", "seed: expected an integer, found NaN."],
-    ["device: metal", 'device: expected auto, webgpu or cpu, found "metal".'],
-    ["device: webgup", 'device: expected auto, webgpu or cpu, found "webgup". Did you mean "webgpu"?'],
+    ["device: metal", 'device: expected auto, webgpu, cpu or reference, found "metal".'],
+    [
+      "device: webgup",
+      'device: expected auto, webgpu, cpu or reference, found "webgup". Did you mean "webgpu"?',
+    ],
     [
       "tokenizer: { kind: bpt }",
       'tokenizer.kind: expected char, byte, bpe, gpt2, huggingface or ids, found "bpt". Did you mean "bpe"?',

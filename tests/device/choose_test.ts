@@ -35,7 +35,7 @@ async function choice(
 Deno.test("auto without an adapter chooses the CPU and reports it", async () => {
   const { kind, reason } = await choice("auto", LONG, none);
   assert.equal(kind, "cpu");
-  assert.equal(reason, "CPU (TypeScript): no WebGPU adapter was found");
+  assert.equal(reason, "CPU: no WebGPU adapter was found");
 });
 
 Deno.test("webgpu without an adapter is a UserError in one line that names the missing driver", async () => {
@@ -59,13 +59,13 @@ Deno.test("auto chooses between llvmpipe and the CPU by the shorter estimate, an
   assert.equal(short.kind, "cpu");
   assert.match(
     short.reason,
-    /^CPU \(TypeScript\): estimated 0\.2 s against .+ on llvmpipe \(LLVM 15\.0\.6, 256 bits\), compilation included$/,
+    /^CPU: estimated 0\.2 s against .+ on llvmpipe \(LLVM 15\.0\.6, 256 bits\), compilation included$/,
   );
   const long = await choice("auto", LONG, software);
   assert.equal(long.kind, "webgpu");
   assert.match(
     long.reason,
-    /^llvmpipe \(LLVM 15\.0\.6, 256 bits\): estimated .+, compilation included, against .+ on CPU \(TypeScript\)$/,
+    /^llvmpipe \(LLVM 15\.0\.6, 256 bits\): estimated .+, compilation included, against .+ on CPU$/,
   );
 });
 
@@ -99,8 +99,8 @@ Deno.test({
 });
 
 Deno.test("a device requested by name is used regardless of estimates, and computes", async () => {
-  for (const choice of ["webgpu", "cpu"] as const) {
-    const { device, reason } = await chooseDevice(choice, choice === "cpu" ? LONG : SHORT, software);
+  for (const choice of ["webgpu", "cpu", "reference"] as const) {
+    const { device, reason } = await chooseDevice(choice, choice === "webgpu" ? SHORT : LONG, software);
     using opened = device;
     assert.equal(opened.kind, choice);
     assert.match(reason, /: as requested$/);

@@ -1,7 +1,7 @@
 // Both devices behind their common interface: inputs, outputs, their order, and how errors are reported.
 import assert from "node:assert/strict";
 import { multiply, scale, sumAll } from "../../kernels/elementwise/op.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { constant, input, record, state, view } from "../../src/graph/structure.ts";
 import { apply, type Dispatch, type Op, scope, type Spec } from "../../src/graph/tensor.ts";
@@ -157,6 +157,6 @@ Deno.test("WebGPU reports its adapter, and gives kernels the adapter's limits", 
       device.target!.maxBindingBytes >= 128 * 2 ** 20 && device.target!.maxWorkgroupBytes >= 16 * 2 ** 10,
     );
   }
-  using cpu = cpuDevice();
-  assert.deepEqual([cpu.kind, cpu.software, cpu.target], ["cpu", true, undefined]);
+  using device = referenceDevice();
+  assert.deepEqual([device.kind, device.software, device.target], ["reference", true, undefined]);
 });

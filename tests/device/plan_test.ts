@@ -5,7 +5,7 @@ import { adamw } from "../../kernels/optimizers/adamw.ts";
 import { elementwise, multiply, scale, sumAll, sumRows } from "../../kernels/elementwise/op.ts";
 import { plus, tanh, times, variable } from "../../kernels/expression/expression.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { type Graph, plan, type Step } from "../../src/device/plan.ts";
 import { ancestors } from "../../src/graph/gradient.ts";
@@ -162,7 +162,7 @@ async function compare(
 }
 
 Deno.test("200 random graphs in planned memory give bitwise the results of one array per tensor, run after run", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   for (let k = 0; k < 200; k++) {
     const { same, error } = await compare(device, randomGraph(randomStream(k, "plan"), `table ${k}`));
     assert.ok(same, `graph ${k}: relative error ${error}`);
@@ -275,8 +275,8 @@ Deno.test("packs hold their parts at their offsets, and zeros between them, in e
   const { packed, parts } = gradientLike();
   const elsewhere = scale(scale(scale(packed, -1), -1), 7);
   const copied = pack([input("x", [65]), parts[1]], [64, 192], 320);
-  using cpu = cpuDevice();
-  for (const device of [cpu, ...await webgpuDevices()]) {
+  using reference = referenceDevice();
+  for (const device of [reference, ...await webgpuDevices()]) {
     using program = await device.compile({ outputs: { packed, elsewhere, copied } });
     for (const factor of [1, 5]) {
       const x = Float32Array.from({ length: 65 }, (_, i) => factor * (i + 1));
@@ -315,8 +315,8 @@ Deno.test("a state is replaced in its memory, in a chain of replacements too", (
 });
 
 Deno.test("an in-place operation on a view writes only that part of the state", async () => {
-  using cpu = cpuDevice();
-  for (const [k, device] of [cpu, ...await webgpuDevices()].entries()) {
+  using reference = referenceDevice();
+  for (const [k, device] of [reference, ...await webgpuDevices()].entries()) {
     const table = state(`table ${k}`, [2, 64]);
     device.define(`table ${k}`, table, new Float32Array(128).fill(1));
     const effect = record(view(table, [1, 64], 64), input("row", [64]), slot());
@@ -343,7 +343,7 @@ Deno.test("a state read before its replacement gives the old numbers; plan() thr
   };
   assert.throws(() => plan(build("after")), /reads a tensor after record replaced it/);
   assert.throws(() => plan(build("view after")), /reads a tensor after record replaced it/);
-  using device = cpuDevice();
+  using device = referenceDevice();
   const feeds = { row: new Float32Array(64).fill(1), slot: Uint32Array.of(1) };
   for (const [order, expected] of [["before", 0], ["through the new", 64]] as const) {
     device.define("ordered table", { shape: [2, 64], dtype: "f32" });

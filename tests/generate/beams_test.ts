@@ -6,7 +6,7 @@ import { generateTexts } from "../../src/generate/generate.ts";
 import { type NextLogits, nextLogits } from "../../src/generate/next_logits.ts";
 import { largest, logSoftmax } from "../../src/generate/sampling.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { TINY } from "../nn/options.ts";
 import { randomModel } from "../interpret/random_model.ts";
 
@@ -33,7 +33,7 @@ async function logProbability(
 }
 
 Deno.test("with enough beams beamSearch() finds the most likely of all texts, in order", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   for (let seed = 0; seed < 5; seed++) {
     const model = randomModel(device, { ...TINY, vocabulary: V }, `beams ${seed}`);
     const prompt = [1, 2];
@@ -125,7 +125,7 @@ Deno.test("beamSearch() equals its definition for any width, length penalty and 
 });
 
 Deno.test("one beam gives the text of temperature 0, and beams stop before a stop string", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, TINY, "one beam");
   const options = { tokens: 4, seed: 1, temperature: 0 };
   const [greedy] = await generateTexts(device, model, ["abc"], options);

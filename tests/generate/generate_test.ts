@@ -10,7 +10,7 @@ import { nextLogits } from "../../src/generate/next_logits.ts";
 import { nextProbabilities, sample, type Sampling } from "../../src/generate/sampling.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer, huggingfaceTokenizer } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { languageModelOf, modelOf } from "../../src/model/model.ts";
 import { initialise } from "../../src/model/layout.ts";
@@ -111,7 +111,7 @@ const model = modelOf(
 );
 
 Deno.test("generate() at temperature 0 takes the argmax of the last logits, also beyond the context", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, model.layout, 2);
   const text = await generate(device, languageModelOf(model), {
     prompt: "abc",
@@ -133,7 +133,7 @@ Deno.test("generate() at temperature 0 takes the argmax of the last logits, also
 });
 
 Deno.test("generate() gives the same text for the same seed, others for other seeds, and starts with the prompt", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, model.layout, 2);
   const write = (seed: number) =>
     generate(device, languageModelOf(model), { prompt: "abcabcabcabc", tokens: 20, temperature: 1, seed });
@@ -147,7 +147,7 @@ Deno.test("generate() gives the same text for the same seed, others for other se
 });
 
 Deno.test("generate() refuses an invalid prompt, and stops when its signal is aborted", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, model.layout, 2);
   const options = { tokens: 5, temperature: 1, seed: 1 };
   await assert.rejects(generate(device, languageModelOf(model), { ...options, prompt: "" }), UserError);
@@ -159,7 +159,7 @@ Deno.test("generate() refuses an invalid prompt, and stops when its signal is ab
 const WRITTEN = { tokens: 20, temperature: 1, seed: 1 };
 
 Deno.test("generateTexts() gives each prompt the same text as alone with its index, independent of the other prompts", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, model.layout, 2);
   const generator = languageModelOf(model);
   const prompts = Array.from({ length: 18 }, (_, n) => "abcdefgh".slice(n % 7));
@@ -175,7 +175,7 @@ Deno.test("generateTexts() gives each prompt the same text as alone with its ind
 });
 
 Deno.test("generateTexts() ends before the first generated stop string, and ignores those in the prompt", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, model.layout, 2);
   const generator = languageModelOf(model);
   const [{ continuation, ids }] = await generateTexts(device, generator, ["ab"], WRITTEN);
@@ -190,7 +190,7 @@ Deno.test("generateTexts() ends before the first generated stop string, and igno
 });
 
 Deno.test("tokens sampled by generateTexts() are as frequent as their filtered probabilities", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, model.layout, 2);
   const generator = languageModelOf(model);
   const sampling = { temperature: 1.5, topK: 6, topP: 0.95, minP: 0.1 };
@@ -224,7 +224,7 @@ const METASPACE = huggingfaceTokenizer({
 });
 
 Deno.test("a stop string that begins with a space is found at the first token of a tokenizer that marks spaces", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const architecture = { ...TINY, vocabulary: METASPACE.size };
   const model = { ...randomModel(device, architecture, "metaspace"), tokenizer: METASPACE };
   const options = { tokens: 12, temperature: 1.5, seed: 1 };
@@ -243,7 +243,7 @@ Deno.test("a stop string that begins with a space is found at the first token of
 });
 
 Deno.test("labels of tokens keep the space of their word if the tokenizer marks spaces", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const architecture = { ...TINY, vocabulary: METASPACE.size };
   const model = { ...randomModel(device, architecture, "metaspace labels"), tokenizer: METASPACE };
   const { tokens } = await attentionMaps(device, model, "the cat sat");
@@ -256,7 +256,7 @@ Deno.test("labels of tokens keep the space of their word if the tokenizer marks 
 });
 
 Deno.test("the pieces of generated texts concatenate to the texts, in any batch, with stop strings, beams and no tokens", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, TINY, "stream");
   const prompts = Array.from({ length: 18 }, (_, n) => "abcdk".slice(0, 1 + n % 5));
   const ways = [{}, { stop: ["ab", "aba", "cc"] }, { beams: 2 }, { tokens: 0 }, {

@@ -5,7 +5,7 @@ import { randomStream } from "../../src/base/random.ts";
 import { generateTexts } from "../../src/generate/generate.ts";
 import { nextLogits } from "../../src/generate/next_logits.ts";
 import type { LanguageModel } from "../../src/model/model.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
@@ -43,7 +43,7 @@ async function compare(device: Device, model: LanguageModel, allowed: number, na
 
 for (const [name, choices] of Object.entries({ ...EXACT, ...SURROGATE })) {
   Deno.test(`a decoder with ${name} gives with its cache the logits of the whole text`, async () => {
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     // Float64 sums in another order.
     await compare(device, randomModel(device, { ...TINY, ...choices }, name), 1e-12, name);
   });
@@ -93,7 +93,7 @@ for (const [name, choices] of Object.entries(LONG)) {
 }
 
 Deno.test("texts are the same with and without the cache, sampled and searched, also beyond the context, which is reported", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, { ...TINY, positions: "rope" }, "texts");
   const prompts = ["abc", "k", "hgfed"];
   for (const choices of [{ temperature: 0 }, { temperature: 1.3, topK: 6 }, { temperature: 1, beams: 3 }]) {
@@ -110,7 +110,7 @@ Deno.test("texts are the same with and without the cache, sampled and searched, 
 });
 
 Deno.test("a model with hooks recomputes every text, and reports why", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const plain = randomModel(device, TINY, "hooks");
   const taps = { logits: (x: Tensor) => scale(x, 2) };
   const model = { ...plain, architecture: { ...TINY, hooks: { file: "mine.ts", keys: {}, taps } } };
@@ -126,7 +126,7 @@ Deno.test("a model with hooks recomputes every text, and reports why", async () 
 });
 
 Deno.test("a model with non-finite logits is refused in one line, by sampling and by beam search", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, TINY, "broken");
   const size = TINY.vocabulary * TINY.dim;
   device.define(

@@ -8,7 +8,7 @@ import { nextLogits } from "../../src/generate/next_logits.ts";
 import type { LanguageModel } from "../../src/model/model.ts";
 import { nextTokens } from "../../src/interpret/next_tokens.ts";
 import { logSoftmax } from "../../src/generate/sampling.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
@@ -47,7 +47,7 @@ const CHOICES: Record<string, Partial<Architecture>> = {
 
 for (const [name, choices] of Object.entries(CHOICES)) {
   Deno.test(`attentionMaps() of a decoder with ${name} are the weights that make its z of its values`, async () => {
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     const model = randomModel(device, { ...TINY, ...choices }, `maps ${name}`);
     const { tokens, keys, maps } = await attentionMaps(device, model, TEXT);
     const { heads, layers, dim } = model.architecture;
@@ -88,7 +88,7 @@ for (const [name, choices] of Object.entries(CHOICES)) {
 }
 
 Deno.test("embeddings() are the stream before the first block and after each, with zeros after a short text", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "embeddings");
   const texts = [..."abcdefghi"].map((letter, n) => "kabc".slice(0, 1 + n % 3) + letter);
   const { shape, values } = await embeddings(device, model, texts);
@@ -106,7 +106,7 @@ Deno.test("embeddings() are the stream before the first block and after each, wi
 });
 
 Deno.test("nextTokens() returns the ranked softmax of the last logits", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "next tokens");
   const all = await nextTokens(device, model, TEXT, 100);
   assert.equal(all.length, 11);
@@ -120,7 +120,7 @@ Deno.test("nextTokens() returns the ranked softmax of the last logits", async ()
 });
 
 Deno.test("logitLens() is the model's output at its last depth, and the head applied to the stream at the others", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, { ...TINY, tied: true }, "lens");
   const { tokens, predicted, depths } = await logitLens(device, model, TEXT, { count: 2 });
   assert.deepEqual([tokens.length, predicted.length, depths.length], [5, 5, 3]);
@@ -160,7 +160,7 @@ const ADDITIVE: Record<string, Partial<Architecture>> = {
 
 for (const [name, choices] of Object.entries(ADDITIVE)) {
   Deno.test(`attributeLogit() of a decoder with ${name} sums to the logit, and to a difference of two`, async () => {
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     const model = randomModel(device, { ...TINY, ...choices }, `parts ${name}`);
     const best = await attributeLogit(device, model, TEXT);
     const [{ token, logit }] = await nextTokens(device, model, TEXT, 1);
@@ -184,7 +184,7 @@ for (const [name, choices] of Object.entries(ADDITIVE)) {
 }
 
 Deno.test("attributeLogit() refuses post-norm, where a logit is not a sum, and an answer of two tokens", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const post = randomModel(device, { ...TINY, block: { norm_order: "post" } }, "post");
   await assert.rejects(
     attributeLogit(device, post, TEXT),

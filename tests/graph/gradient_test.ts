@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { add, multiply, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { ancestors, gradients } from "../../src/graph/gradient.ts";
 import { constant, input, state, view } from "../../src/graph/structure.ts";
 import { apply, type Floats, type Op, scope, type Tensor, type Values } from "../../src/graph/tensor.ts";
@@ -12,7 +12,7 @@ async function numbers(
   outputs: Record<string, Tensor>,
   feeds: Record<string, Values> = {},
 ): Promise<Record<string, number[]>> {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const results = await evaluate(oracle, { feeds, outputs });
   return Object.fromEntries(Object.entries(results).map(([name, values]) => [name, Array.from(values)]));
 }
@@ -34,7 +34,7 @@ Deno.test("a leaf that is a view of a state gets the gradient of its part, in th
   const [w, b] = [view(parameters, [2, 3], 64), view(parameters, [3], 128)];
   const [dw, db] = grad(sumAll(multiply(w, add(w, b))), [w, b]);
   assert.deepEqual([dw.shape, db.shape], [[2, 3], [3]]);
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   oracle.define("parameters", parameters, Float64Array.from({ length: 192 }, (_, i) => i));
   const results = await evaluate(oracle, { feeds: {}, outputs: { dw, db } });
   // w = 64..69, b = 128..130: dw = 2 w + b, db = the column sums of w.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { forward } from "../../src/interpret/forward.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";
 import { logSoftmax } from "../../src/generate/sampling.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { TINY } from "../nn/options.ts";
 import { randomModel } from "./random_model.ts";
@@ -18,7 +18,7 @@ function at(
 }
 
 Deno.test("the logits of a text equal those of its ids, alone or in a batch, and give the losses of the text", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "batch");
   const texts = ["abcdef", "kj", "cafe"];
   const batch = await forward(device, model, texts);
@@ -40,7 +40,7 @@ Deno.test("the logits of a text equal those of its ids, alone or in a batch, and
 });
 
 Deno.test("padding on either side, and in between, changes nothing", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "padding");
   const plain = await forward(device, model, [3, 1, 4]);
   const rows = [[3, 1, 4, 0, 9], [0, 9, 3, 1, 4], [3, 9, 1, 4, 0]];
@@ -54,7 +54,7 @@ Deno.test("padding on either side, and in between, changes nothing", async () =>
 });
 
 Deno.test("taps return intermediate tensors: the final norm's row times the head is the row of logits", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, { ...TINY, tied: false }, "taps");
   const { taps, logits } = await forward(device, model, ["abc", "fade"], {
     taps: ["final_norm", "blocks.*.attn.q", "logits"],
@@ -72,7 +72,7 @@ Deno.test("taps return intermediate tensors: the final norm's row times the head
 });
 
 Deno.test("invalid inputs are refused with one line that names the row", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, TINY, "refused");
   const refused = async (
     given: Parameters<typeof forward>[2],

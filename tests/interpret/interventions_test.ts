@@ -4,7 +4,7 @@ import { ablateHeads, ABLATION_METHODS, textBatches } from "../../src/interpret/
 import type { LanguageModel } from "../../src/model/model.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { perplexityOf, tokenLosses } from "../../src/interpret/perplexity.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { TINY } from "../nn/options.ts";
@@ -33,7 +33,7 @@ const lossOf = async (device: Device, model: LanguageModel, ids: Uint32Array[]) 
   perplexityOf(await tokenLosses(device, model, ids)).loss;
 
 Deno.test("zero ablation equals the loss of the model without the head's columns of wo, over texts of different length", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "zero");
   const ids = TEXTS.map((text) => model.tokenizer.encode(text));
   const { loss, tokens, changes } = await ablateHeads(device, model, textBatches(model, ids, 3), 3, "zero");
@@ -51,7 +51,7 @@ Deno.test("zero ablation equals the loss of the model without the head's columns
 });
 
 Deno.test("every ablation of a head without effect changes nothing, and of a head with effect changes the loss", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "idle");
   await withoutHead(device, "idle", 1, 2);
   const ids = TEXTS.map((text) => model.tokenizer.encode(text));
@@ -63,7 +63,7 @@ Deno.test("every ablation of a head without effect changes nothing, and of a hea
 });
 
 Deno.test("mean and resample ablation change nothing if all samples are equal and all positions have the same value", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   // Without positions and with a single letter, every position of every sample is the same.
   const model = randomModel(device, { ...TINY, positions: "none" }, "alike");
   const ids = ["aaaaa", "aaa"].map((text) => model.tokenizer.encode(text));
@@ -77,7 +77,7 @@ Deno.test("mean and resample ablation change nothing if all samples are equal an
 });
 
 Deno.test("resample ablation is reproducible for a seed, differs for another, and refuses a single sample", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, TINY, "resample");
   const ids = TEXTS.map((text) => model.tokenizer.encode(text));
   const run = async (seed: number, texts = ids) =>
@@ -89,7 +89,7 @@ Deno.test("resample ablation is reproducible for a seed, differs for another, an
 });
 
 Deno.test("patching recovers everything at the first stream of the last differing position, nothing where the texts agree", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patching");
   const options = { answer: "a", wrong: "b" };
   const patching = await patchActivations(device, model, "abcde", "abhde", options);
@@ -107,7 +107,7 @@ Deno.test("patching recovers everything at the first stream of the last differin
 });
 
 Deno.test("patching a head recovers nothing if wo ignores it", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patched head");
   await withoutHead(device, "patched head", 0, 1);
   const options = { answer: "a", wrong: "b", site: "heads" } as const;
@@ -117,7 +117,7 @@ Deno.test("patching a head recovers nothing if wo ignores it", async () => {
 });
 
 Deno.test("patching warns if clean and corrupted hardly differ", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patching");
   const seen = new Set<boolean>();
   for (const [answer, wrong] of ["ab", "ac", "bd", "ce", "dh"]) {
@@ -137,7 +137,7 @@ Deno.test("patching warns if clean and corrupted hardly differ", async () => {
 });
 
 Deno.test("patching refuses texts of different length, answers of two tokens and texts that agree", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const model = randomModel(device, TINY, "refused");
   const patch = (a: string, b: string, options = {}) => patchActivations(device, model, a, b, options);
   await assert.rejects(patch("abc", "ab"), /^UserError: Patching needs texts of equal length, found 3/);

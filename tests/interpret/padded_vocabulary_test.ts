@@ -9,7 +9,7 @@ import { nextTokens } from "../../src/interpret/next_tokens.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { decoder, input } from "../../mod.ts";
 import { TINY } from "../nn/options.ts";
@@ -43,7 +43,7 @@ const close = (actual: number, expected: number) =>
   assert.ok(Math.abs(actual - expected) < 1e-10, `${actual} instead of ${expected}`);
 
 Deno.test("next_token's probabilities are from the softmax over the model's vocabulary, listed for the ids with a token", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = paddedModel(device, "padded next");
   const expected = (await logSoftmaxes(device, model, "abc"))[2];
   const actual = await nextTokens(device, model, "abc", 99);
@@ -57,7 +57,7 @@ Deno.test("next_token's probabilities are from the softmax over the model's voca
 });
 
 Deno.test("ln p of a sampled or searched text equals perplexity's, and all of its ids have tokens", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   for (let seed = 1; seed <= 4; seed++) {
     const model = paddedModel(device, `padded text ${seed}`);
     const prompts = ["ab", "dcb"];
@@ -77,7 +77,7 @@ Deno.test("ln p of a sampled or searched text equals perplexity's, and all of it
 });
 
 Deno.test("tokens are sampled by their share of the tokens' total probability", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = paddedModel(device, "padded draws");
   const after = (await logSoftmaxes(device, model, "abc"))[2].slice(0, 4).map(Math.exp);
   const sum = after.reduce((a, b) => a + b, 0);
@@ -95,7 +95,7 @@ Deno.test("tokens are sampled by their share of the tokens' total probability", 
 });
 
 Deno.test("the logit lens uses probabilities over the full vocabulary and predicts tokens", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = paddedModel(device, "padded lens");
   const expected = await logSoftmaxes(device, model, "abcd");
   const { depths, predicted } = await logitLens(device, model, "abcd", { count: 99 });
@@ -111,7 +111,7 @@ Deno.test("the logit lens uses probabilities over the full vocabulary and predic
 });
 
 Deno.test("an id without a token is never sampled, and still counts in the softmax", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const plain = paddedModel(device, "padded hole");
   const row = (await logSoftmaxes(device, plain, "dab"))[2];
   const hole = row.indexOf(Math.max(...row.slice(0, 4)));

@@ -4,7 +4,7 @@ import { randomStream } from "../../src/base/random.ts";
 import { nextLogits } from "../../src/generate/next_logits.ts";
 import { perplexityOf, tokenLosses } from "../../src/interpret/perplexity.ts";
 import { logSoftmax } from "../../src/generate/sampling.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { ancestors } from "../../src/graph/gradient.ts";
@@ -18,7 +18,7 @@ const letters = (name: string, n: number) => {
 };
 
 Deno.test("tokenLosses() are -ln p of each token given the earlier ones, independent of the other texts", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const sigmoid = { ...TINY, block: { attention: { activation: "sigmoid" } } } as const;
   for (const architecture of [TINY, sigmoid]) {
     const model = randomModel(device, architecture, `losses ${architecture === TINY}`);
@@ -38,7 +38,7 @@ Deno.test("tokenLosses() are -ln p of each token given the earlier ones, indepen
 });
 
 Deno.test("tokenLosses() of a long text: each token once, with at least the context that the stride guarantees", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "long losses");
   const ids = letters("long", 33);
   const T = TINY.context;
@@ -59,7 +59,7 @@ Deno.test("tokenLosses() of a long text: each token once, with at least the cont
 });
 
 Deno.test("tokenLosses() are the same if the device can hold the logits of few positions", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "narrow losses");
   const texts = [5, 33, 8, 1].map((n) => letters(`narrow ${n}`, n));
   const full = await tokenLosses(device, model, texts, { stride: 3 });

@@ -10,7 +10,7 @@ import { largestError, measureLayer } from "../../src/jacobian/measures.ts";
 import { type AttentionValues, jacobianRow, largestEigenvalue } from "../../src/jacobian/rows.ts";
 import { backwardGraph } from "../../src/jacobian/surrogates.ts";
 import { type Batch, IGNORE } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { plan } from "../../src/device/plan.ts";
 import { input } from "../../src/graph/structure.ts";
@@ -240,7 +240,7 @@ async function recordsOf(
 
 for (const [name, choice] of Object.entries({ ...EXACT, ...SURROGATE })) {
   Deno.test(`full of a model with ${name} is training's own backward pass`, async () => {
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     for (const record of await recordsOf(device, { ...TINY, ...choice })) {
       // Both are float64 sums of some ten terms.
       assert.ok(record.full_error! as number < 1e-12, `layer ${record.layer}: ${record.full_error}`);
@@ -250,8 +250,8 @@ for (const [name, choice] of Object.entries({ ...EXACT, ...SURROGATE })) {
 }
 
 Deno.test("full equals the backward pass of every device to 1e-5, and all devices agree", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
-  using cpu = cpuDevice();
+  using oracle = referenceDevice({ precision: "f64" });
+  using reference = referenceDevice();
   const architecture: Architecture = {
     ...TINY,
     positions: "rope",
@@ -259,7 +259,7 @@ Deno.test("full equals the backward pass of every device to 1e-5, and all device
     block: { attention: { softcap: 9 } },
   };
   const expected = await recordsOf(oracle, architecture);
-  for (const device of [cpu, ...await webgpuDevices()]) {
+  for (const device of [reference, ...await webgpuDevices()]) {
     const records = await recordsOf(device, architecture);
     records.forEach((record, n) => {
       assert.ok(record.full_error as number < 1e-5, `${device.adapter}: ${record.full_error}`);
@@ -272,7 +272,7 @@ Deno.test("full equals the backward pass of every device to 1e-5, and all device
 });
 
 Deno.test("a surrogate in the last layer changes dq as computed from the rows, and leaves dv unchanged", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const records = await recordsOf(device, { ...TINY, layers: 1 });
   for (const record of records) {
     near(record.dv_cos_diag, 1, 1e-12, "dv is the pattern times dz");
@@ -284,7 +284,7 @@ Deno.test("a surrogate in the last layer changes dq as computed from the rows, a
 });
 
 Deno.test("several batches give a mean and an interval; padding samples are ignored", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const batch = batchOf(TINY, 4);
   const halves = [0, 1].map((half): Batch => {
     const at = 2 * half * TINY.context;
@@ -307,7 +307,7 @@ Deno.test("several batches give a mean and an interval; padding samples are igno
 });
 
 Deno.test("records have their fields in order, and sort by layer, then head", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const records = await recordsOf(device, TINY);
   const keys = Object.keys(records[0]);
   assert.equal(
@@ -329,7 +329,7 @@ Deno.test("records have their fields in order, and sort by layer, then head", as
 });
 
 Deno.test("a sigmoid's Jacobian is diagonal: its record has no parts and no surrogates", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const [record] = await recordsOf(device, { ...TINY, ...EXACT.sigmoid });
   assert.equal(record.activation, "sigmoid");
   assert.ok(record.full_error as number < 1e-12);
@@ -341,7 +341,7 @@ Deno.test("a sigmoid's Jacobian is diagonal: its record has no parts and no surr
 
 for (const method of ["fa", "dfa"] as const) {
   Deno.test(`under ${method} a head has the signal that it delivers and the true gradient`, async () => {
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     const choice = { block: { attention: { method }, mlp: { method } } };
     const records = await recordsOf(device, { ...TINY, ...choice });
     assert.deepEqual(records.slice(0, 4).map((r) => [r.head, r.method]), [

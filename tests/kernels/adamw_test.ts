@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/optimizers/adamw.ts";
 import { add, sumSquares } from "../../kernels/elementwise/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { constant, input, state } from "../../src/graph/structure.ts";
@@ -75,8 +75,8 @@ async function runSteps(
 const difference = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, i) => value - b[i]);
 
 Deno.test("several steps of adamw() equal a plain float64 loop, in 20 random sizes", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
-  using single = cpuDevice();
+  using oracle = referenceDevice({ precision: "f64" });
+  using single = referenceDevice();
   for (let k = 0; k < 20; k++) {
     const rng = randomStream(k, "adamw");
     const size = between(rng, 1, 900);
@@ -155,7 +155,7 @@ Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of th
   const records = [golden["step 1"], golden["step 2"], golden["step 3"]];
   const steps = records.map(({ lr, gradient }) => ({ lr, gradient: Float64Array.from(gradient) }));
   const initial = Float64Array.from(golden.initial.parameter);
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   // In float32 the rounding of the parameters: 1e-6; on the oracle the difference between two orders of summation.
   for (
     const [device, tolerance] of [[oracle, 1e-14], ...(await webgpuDevices()).map((d) => [d, 1e-6])] as [
@@ -179,7 +179,7 @@ Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of th
 });
 
 Deno.test("clipping adds 1e-6 to the norm, also exactly at the threshold, and never scales up", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   // A norm of 1e-3, of which 1e-6 is a thousandth, visible in float32.
   const steps = [{ lr: 0, gradient: Float64Array.of(6e-4, 0, 8e-4) }];
   const cases = [[1e-3, 1e-3 / 1.001e-3], [1.0005e-3, 1.0005 / 1.001], [1.002e-3, 1], [1, 1], [

@@ -4,7 +4,7 @@ import { append } from "../../kernels/append/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -33,7 +33,7 @@ Deno.test("append() appends the same rows to every sample", async () => {
   const feeds: Record<string, Values> = {};
   const rng = randomStream(4, "append order");
   const [x, rows] = [randomInput(rng, feeds, "x", [2, 2, 1]), randomInput(rng, feeds, "rows", [1, 1])];
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const { y } = await evaluate(oracle, { feeds, outputs: { y: append(x, rows) } });
   const [a, b, c, d] = feeds.x;
   assert.deepEqual([...y], [a, b, feeds.rows[0], c, d, feeds.rows[0]]);

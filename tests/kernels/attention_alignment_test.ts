@@ -13,7 +13,7 @@ import {
   type DenseTensor,
   type OracleOptions,
 } from "../../src/check/oracle.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -97,7 +97,7 @@ for (const [name, place] of Object.entries(PLACED)) {
     for (const [n, activation] of attentionNames("activation").entries()) {
       const [T, S] = [[1, 5], [33, 70], [3, 40], [1, 9], [2, 7]][n % 5];
       const { feeds, outputs, last } = pair(place, activation, T, S);
-      using oracle = cpuDevice({ precision: "f64" });
+      using oracle = referenceDevice({ precision: "f64" });
       // Shaders compile slowly on a software adapter, and activations differ only in an expression.
       const others = activation === "sigmoid" ? await webgpuDevices() : [];
       for (const device of [oracle, ...others]) {
@@ -107,7 +107,7 @@ for (const [name, place] of Object.entries(PLACED)) {
           const full = part < 2 ? last(results[`full ${part}`]) : results[`full ${part}`];
           const error = relativeError(results[`alone ${part}`], full, 1e-3);
           const where = `${name}, ${activation}, T${T} S${S}, ${
-            device.target?.kind ?? "CPU"
+            device.target?.kind ?? "reference"
           }, output ${part}`;
           assert.ok(error <= (device === oracle ? 1e-12 : 1e-4), `${where}: relative error ${error}`);
         }
@@ -140,7 +140,7 @@ for (const [name, place] of Object.entries(PLACED)) {
         z: attentionOracle(...given, words).z,
         ...attentionOracleGradient(...given, dense(dz, "dz"), words),
       };
-      using oracle = cpuDevice({ precision: "f64" });
+      using oracle = referenceDevice({ precision: "f64" });
       const results = await evaluate(oracle, { feeds, outputs: { z, dq, dk, dv } });
       for (const key of ["z", "dq", "dk", "dv"]) {
         const error = relativeError(results[key], expected[key], 1e-3);
@@ -168,7 +168,7 @@ Deno.test("a mask with one row per query is indexed by rows, and so are document
       })
     ),
   );
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const results = await evaluate(device, { feeds, outputs });
     for (const name of Object.keys(masks)) {
@@ -206,7 +206,7 @@ Deno.test("learned keys of a layer are visible regardless of causal, window and 
       0,
     );
   });
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const results = await evaluate(device, { feeds, outputs });
     const tolerance = device === oracle ? 1e-12 : 1e-5;

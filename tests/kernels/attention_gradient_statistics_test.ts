@@ -5,7 +5,7 @@ import { attention, type AttentionOptions } from "../../kernels/attention/op.ts"
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
@@ -68,7 +68,7 @@ Deno.test("gradient statistics with dropout on WebGPU equal the float64 ones, wh
     results: attentionGradientStatistics(z, reshape(dz, [80, 4])),
     shift: grad(sumAll(multiply(z, dz)), [shift])[0],
   };
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const expected = await evaluate(oracle, { feeds, outputs });
   const pairs = 2 * 40 * 41 / 2;
   assert.ok(

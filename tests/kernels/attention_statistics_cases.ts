@@ -12,7 +12,7 @@ import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
 import { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import type { RandomStream } from "../../src/base/random.ts";
 import type { OracleOptions } from "../../src/check/oracle.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -158,7 +158,7 @@ export function assertNear(
 
 export const GRADIENTS = ATTENTION_GRADIENT_STATISTICS;
 
-/** Checks a case on the CPU device in both precisions and on WebGPU with both schedules, against the dense computation. */
+/** Checks a case on the reference device in both precisions and on WebGPU with both schedules, against the dense computation. */
 export async function check(
   s: Setting,
   make: (s: Setting) => Kind,
@@ -180,10 +180,10 @@ export async function check(
     assertNear(values.results, expected, tolerance, `${label} on ${name}`, gradients ? GRADIENTS : NAMES);
   };
   // Equal definitions and short sums: only rounding, of float64 or of the float32 result.
-  using f64 = cpuDevice({ precision: "f64" });
-  using f32 = cpuDevice({ precision: "f32" });
-  await test(f64, 1e-11, "the CPU in float64");
-  await test(f32, 1e-7, "the CPU");
+  using f64 = referenceDevice({ precision: "f64" });
+  using f32 = referenceDevice({ precision: "f32" });
+  await test(f64, 1e-11, "the reference in float64");
+  await test(f32, 1e-7, "the reference");
   // The tolerances of attention's kernels for outputs and gradients.
   for (const device of await webgpuDevices()) {
     await test(device, gradients ? 2e-5 : 1e-5, `WebGPU, ${device.target!.kind}`);

@@ -8,7 +8,7 @@ import { attention, type AttentionOptions } from "../../kernels/attention/op.ts"
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
 import { ATTENTION_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS, assertNear, GRADIENTS } from "./attention_statistics_cases.ts";
@@ -64,7 +64,7 @@ for (const [name, options] of Object.entries(KINDS)) {
       results: attentionStatistics(attention(q, k, v, options), { repeated: REPEATED }),
       gradients: attentionGradientStatistics(attention(q, k, v, all), dz),
     };
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const others = ON_WEBGPU.includes(name) ? await webgpuDevices() : [];
     for (const device of [oracle, ...others]) {
       using program = await device.compile({ outputs });
@@ -75,7 +75,7 @@ for (const [name, options] of Object.entries(KINDS)) {
         const setting: Setting = { ...SIZES, rng, feeds };
         program.run(feeds);
         const [results, gradients] = await program.read(["results", "gradients"]);
-        const where = `${name}, ${value} in ${tensor}, ${device.target?.kind ?? "CPU"}`;
+        const where = `${name}, ${value} in ${tensor}, ${device.target?.kind ?? "reference"}`;
         assertNear(results, dense(setting, { options }, REPEATED), near, where);
         assertNear(gradients, denseGradients(setting, { options: all }), near, where, GRADIENTS);
       }
@@ -91,7 +91,7 @@ Deno.test("a row with a NaN score is excluded from its head's averages, and a he
   };
   const [q, k] = ["q", "k"].map((name) => input(name, [1, 2, 2, 1]));
   const outputs = { results: attentionStatistics(attention(q, k, k, { causal: false })) };
-  for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+  for (const device of [referenceDevice({ precision: "f64" }), ...await webgpuDevices()]) {
     using program = await device.compile({ outputs });
     program.run(feeds);
     const [results] = await program.read(["results"]);
@@ -112,7 +112,7 @@ Deno.test("an infinite gradient is counted and excluded from the statistics of i
   const feeds = { x: Float64Array.of(1, 2), dz: Float64Array.of(1, Infinity) };
   const [x, dz] = [input("x", [1, 2, 1, 1]), input("dz", [1, 2, 1, 1])];
   const outputs = { results: attentionGradientStatistics(attention(x, x, x, { activation: "relu" }), dz) };
-  for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+  for (const device of [referenceDevice({ precision: "f64" }), ...await webgpuDevices()]) {
     using program = await device.compile({ outputs });
     program.run(feeds);
     const [results] = await program.read(["results"]);

@@ -4,7 +4,7 @@ import { attention, type AttentionOptions } from "../../kernels/attention/op.ts"
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
 import { ATTENTION_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { plan } from "../../src/device/plan.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, reshape, view } from "../../src/graph/structure.ts";
@@ -48,7 +48,7 @@ Deno.test("a head without visible keys has no averages, and rows without keys ar
     nothing: attentionStatistics(attention(q, k, k, nothing.options)),
     two: attentionStatistics(attention(q, k, k, { causal: "bottom-right" })),
   };
-  for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+  for (const device of [referenceDevice({ precision: "f64" }), ...await webgpuDevices()]) {
     const results = await evaluate(device, { feeds, outputs });
     const counts = ATTENTION_STATISTICS.map((name) => name.endsWith("nonfinite") ? 0 : NaN);
     assert.deepEqual([...results.nothing], counts);
@@ -70,7 +70,7 @@ Deno.test("standard deviations keep their digits far from zero, and long uniform
   const far = attention(q, k, k, { activation: "relu2", score: m.scoreBias(-50), causal: false });
   const flat = attention(q, k, k, { scale: 0, causal: false });
   const outputs = { far: attentionStatistics(far), flat: attentionStatistics(flat) };
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const expected = await evaluate(oracle, { feeds, outputs });
   const [entropy, keys, std] = ["entropy", "effective_keys", "score_std"].map((name) =>
     ATTENTION_STATISTICS.indexOf(name)
@@ -98,7 +98,7 @@ Deno.test("norms of a pattern whose squared weights are outside float32 equal fl
     const feeds: Record<string, Values> = {};
     const [q, k] = ["q", "k"].map((name) => randomInput(rng, feeds, name, [B, T, 2, 2]));
     const outputs = { results: attentionStatistics(attention(q, k, k, options)) };
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const expected = (await evaluate(oracle, { feeds, outputs })).results;
     for (const device of await webgpuDevices()) {
       const { results } = await evaluate(device, { feeds, outputs });

@@ -5,7 +5,7 @@ import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, literal } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../../src/graph/tensor.ts";
@@ -235,7 +235,7 @@ for (const activation of ["softmax", "sigmoid"] as const) {
     const [q, k, v, dz] = ["q", "k", "v", "do"].map((name) => input(name, golden[name].shape));
     const z = attention(q, k, v, { activation });
     const [dq, dk, dv] = grad(sumAll(multiply(z, dz)), [q, k, v]);
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const results = await evaluate(oracle, { feeds, outputs: { dq, dk, dv } });
     // Both are float64, and the golden file has at least nine digits.
     for (const name of ["dq", "dk", "dv"]) {
@@ -254,7 +254,7 @@ for (const backward of ["diag", "ste"] as const) {
       ...s,
       outputs: { z: attention(s.wrt.q, s.wrt.k, s.wrt.v, { backward, causal: false }) },
     }))(s.rng);
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const results = await evaluate(oracle, { feeds: s.feeds, outputs });
     const expected = denseSurrogate(s, backward);
     assert.ok(relativeError(results.dq, expected) < 1e-12);
@@ -295,7 +295,7 @@ function denseSurrogate({ feeds, wrt, B, T, S, H, HKV }: Setting, backward: "dia
 }
 
 Deno.test("a query without visible keys gives zeros and no gradient", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const [q, k, v] = [input("q", [1, 5, 1, 3]), input("k", [1, 2, 1, 3]), input("v", [1, 2, 1, 3])];
   const z = attention(q, k, v, { causal: "bottom-right" });
   const [dq] = grad(sumAll(z), [q]);

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { cacheRows } from "../../kernels/cache_rows/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import { between, webgpuDevices } from "./harness.ts";
 
 Deno.test("cacheRows() writes the rows of each run at their positions, skips those past the end, and keeps the rest", async () => {
-  using cpu = cpuDevice();
-  const devices = [cpu, ...await webgpuDevices()];
+  using reference = referenceDevice();
+  const devices = [reference, ...await webgpuDevices()];
   for (let round = 0; round < 10; round++) {
     const rng = randomStream(round, "cache rows");
     const [B, S, T, C] = [between(rng, 1, 4), between(rng, 4, 9), between(rng, 1, 4), between(rng, 1, 70)];

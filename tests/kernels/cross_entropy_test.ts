@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import type { RandomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -91,8 +91,8 @@ Deno.test("crossEntropy() accepts rows beyond 65,535 workgroups and a large voca
 Deno.test("without a valid target the loss and its gradient are zero", async () => {
   const outputs = { ...crossEntropy(input("logits", [3, 5]), input("targets", [3], "u32")) };
   const feeds = { logits: new Float32Array(15).fill(2), targets: Uint32Array.of(IGNORE, 5, IGNORE) };
-  using cpu = cpuDevice();
-  for (const device of [cpu, ...await webgpuDevices()]) {
+  using reference = referenceDevice();
+  for (const device of [reference, ...await webgpuDevices()]) {
     for (const [name, values] of Object.entries(await evaluate(device, { feeds, outputs }))) {
       assert.ok(values.every((value) => value === 0), `${name} on ${device.adapter}: ${values}`);
     }
@@ -105,8 +105,8 @@ Deno.test("the first of equal logits is the prediction", async () => {
   for (const [row, column] of [[0, 3], [0, 66], [1, 3], [1, 66]]) logits[row * 70 + column] = 1;
   // Row 0 is correct, row 1 has the second of equal logits as target, row 2 is flat and so correct with token 0.
   const feeds = { logits, targets: Uint32Array.of(3, 66, 0) };
-  using cpu = cpuDevice();
-  for (const device of [cpu, ...await webgpuDevices()]) {
+  using reference = referenceDevice();
+  for (const device of [reference, ...await webgpuDevices()]) {
     assert.deepEqual([...(await evaluate(device, { feeds, outputs: { correct } })).correct], [2]);
   }
 });
@@ -115,8 +115,8 @@ Deno.test("a NaN logit makes the loss NaN", async () => {
   const { loss } = crossEntropy(input("logits", [2, 70]), input("targets", [2], "u32"));
   const logits = new Float32Array(140);
   logits[80] = NaN;
-  using cpu = cpuDevice();
-  for (const device of [cpu, ...await webgpuDevices()]) {
+  using reference = referenceDevice();
+  for (const device of [reference, ...await webgpuDevices()]) {
     const results = await evaluate(device, {
       feeds: { logits, targets: Uint32Array.of(1, 2) },
       outputs: { loss },
@@ -135,7 +135,7 @@ Deno.test("crossEntropy() equals PyTorch's, with its gradient", async () => {
     targets: Uint32Array.from(golden.targets.data, (t) => t === golden.ignore_index ? IGNORE : t),
   };
   const outputs = { loss, dlogits: grad(loss, [logits], golden.dloss.data[0])[0] };
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const results = await evaluate(device, { feeds, outputs });
     const tolerance = device === oracle ? 1e-12 : 1e-5;

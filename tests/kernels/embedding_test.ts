@@ -5,7 +5,7 @@ import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -76,8 +76,8 @@ Deno.test("the table's gradient is deterministic", async () => {
 
 Deno.test("a program's second run starts from a table gradient of zero again", async () => {
   const testCase = gradientsOf(randomStream(4, "embedding again"));
-  using cpu = cpuDevice();
-  for (const device of [cpu, ...await webgpuDevices()]) {
+  using reference = referenceDevice();
+  for (const device of [reference, ...await webgpuDevices()]) {
     using program = await device.compile({ outputs: testCase.outputs });
     program.run(testCase.feeds);
     const first = await program.read(["alone", "tied"]);
@@ -96,7 +96,7 @@ Deno.test("embedding() equals PyTorch's, with its gradient", async () => {
     dy: Float64Array.from(dy.data),
     ids: Uint32Array.from(ids.data),
   };
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const results = await evaluate(device, { feeds, outputs: { y, dtable } });
     assert.deepEqual(y.shape, expected.shape);

@@ -4,7 +4,7 @@ import { erf } from "../../kernels/expression/erf.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../../kernels/expression/wgsl.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import { apply, type Floats, type Op, workgroups1d } from "../../src/graph/tensor.ts";
 import { encloses, type Enclosure, enclosureOf, isSharp } from "./enclosure.ts";
@@ -178,8 +178,8 @@ export async function agreementOf(
   seed: number,
   { batch = 40, progress = (_: number): unknown => undefined } = {},
 ): Promise<Agreement> {
-  using f64 = cpuDevice({ precision: "f64" });
-  using f32 = cpuDevice();
+  using f64 = referenceDevice({ precision: "f64" });
+  using f32 = referenceDevice();
   const devices = [
     ["float64", f64],
     ["float32", f32],

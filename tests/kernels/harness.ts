@@ -1,7 +1,7 @@
 // Shared by all kernel tests: runs a graph on the float64 oracle and on WebGPU with both schedules, and checks gradients
 // against central differences.
 import assert from "node:assert/strict";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
@@ -82,7 +82,7 @@ export async function checkKernel(
   make: (rng: RandomStream) => Case,
   { count = 20, tolerance = 1e-5, floor = 1e-6 }: { count?: number; tolerance?: number; floor?: number } = {},
 ): Promise<void> {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const devices = await webgpuDevices();
   for (let i = 0; i < count; i++) {
     const testCase = make(randomStream(i, name));
@@ -107,7 +107,7 @@ export async function checkGradient(
   make: (rng: RandomStream) => Case & { wrt: Record<string, Tensor> },
   { count = 20, directions = 3, step = 1e-5 }: { count?: number; directions?: number; step?: number } = {},
 ): Promise<void> {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (let i = 0; i < count; i++) {
     const rng = randomStream(i, `${name} gradient`);
     const testCase = make(rng);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { muon, orthogonalised } from "../../kernels/optimizers/muon.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import { sizeOf } from "../../src/graph/tensor.ts";
 import { between, checkKernel, randomInput, relativeError } from "./harness.ts";
@@ -30,7 +30,7 @@ function newtonSchulz(values: ArrayLike<number>, rows: number, columns: number):
 }
 
 Deno.test("orthogonalised() equals Newton-Schulz by plain loops in 20 random shapes, and float64 on WebGPU in 4", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const makeCase = (rng: RandomStream) => {
     const feeds: Record<string, Float64Array> = {};
     const shape = [between(rng, 1, 40), between(rng, 1, 40)];
@@ -82,7 +82,7 @@ Deno.test("muon() gives each matrix the same direction whether or not it is stac
 });
 
 Deno.test("orthogonalised() keeps singular vectors, brings singular values to between 0.6 and 1.3, and gives 0 for 0", async () => {
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   const x = input("x", [4, 6]);
   using program = await device.compile({ outputs: { y: orthogonalised(x) } });
   // Singular values on the diagonal, down to 2% of the norm.

@@ -10,7 +10,7 @@ import { grad } from "../../kernels/gradient.ts";
 import { lion } from "../../kernels/optimizers/lion.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
 import { sgd } from "../../kernels/optimizers/sgd.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import { type Case, evaluate, webgpuDevices } from "./harness.ts";
 import { runSteps, type Tested } from "./optimizer_steps.ts";
@@ -19,8 +19,8 @@ const x = e.variable("x");
 
 /** Outputs of a case in float64, and on every other device. */
 async function everywhere(testCase: Case): Promise<[string, Record<string, ArrayLike<number>>][]> {
-  using f64 = cpuDevice({ precision: "f64" });
-  using f32 = cpuDevice();
+  using f64 = referenceDevice({ precision: "f64" });
+  using f32 = referenceDevice();
   const devices = [f64, f32, ...await webgpuDevices()];
   const names = ["float64", "float32", "software schedule", "gpu schedule"];
   const results: [string, Record<string, ArrayLike<number>>][] = [];
@@ -217,7 +217,7 @@ for (const [name, options] of Object.entries({ ...FAMILY, ste: { backward: "ste"
     const seen = booleanMask(input("mask", [3, 4]));
     const masked = attentionCase(3, 4, { ...options, causal: false, mask: seen });
     const feeds = { ...masked.feeds, mask: Float32Array.from(SEEN.flat()) };
-    using f64 = cpuDevice({ precision: "f64" });
+    using f64 = referenceDevice({ precision: "f64" });
     const expected = await evaluate(f64, { ...masked, feeds });
     assert.deepEqual(Array.from(expected.z).slice(0, 2), [0, 0]);
     assertAll(await everywhere(testCase), expected);
@@ -311,7 +311,7 @@ const STEPS: Record<string, Tested> = {
 };
 for (const [name, tested] of Object.entries(STEPS)) {
   Deno.test(`one NaN in the gradient makes the clipped step of ${name} NaN everywhere, on every device`, async () => {
-    using f64 = cpuDevice({ precision: "f64" });
+    using f64 = referenceDevice({ precision: "f64" });
     for (const device of [f64, ...await webgpuDevices()]) {
       const steps = [{ lr: 0.1, gradient: Float64Array.of(1, NaN, 3) }];
       const [{ parameter }] = await runSteps(device, tested, Float64Array.of(1, 2, 3), steps);

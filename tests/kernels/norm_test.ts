@@ -5,7 +5,7 @@ import { grad } from "../../kernels/gradient.ts";
 import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
 import type { NormBackwardAttrs } from "../../kernels/norm/sizes.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -133,7 +133,7 @@ Deno.test("layerNorm and rmsNorm equal PyTorch's, with their gradients", async (
   const { layer_norm, rms_norm } = opsGolden();
   const layer = goldenCase(layer_norm, (x, w, b) => layerNorm(x, w, b, layer_norm.eps));
   const rms = goldenCase(rms_norm, (x, w) => rmsNorm(x, w, rms_norm.eps));
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const { golden, ...testCase } of [layer, rms]) {
     for (const device of [oracle, ...await webgpuDevices()]) {
       const results = await evaluate(device, testCase);

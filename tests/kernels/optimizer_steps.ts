@@ -2,7 +2,7 @@
 import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
 import type { RandomStream } from "../../src/base/random.ts";
 import { sumSquares } from "../../kernels/elementwise/op.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
@@ -72,8 +72,8 @@ export async function runSteps(
 export async function onDevices(
   test: (device: Device, tolerance: (double: number, single: number) => number) => Promise<void>,
 ): Promise<void> {
-  using oracle = cpuDevice({ precision: "f64" });
-  using single = cpuDevice();
+  using oracle = referenceDevice({ precision: "f64" });
+  using single = referenceDevice();
   await test(oracle, (double) => double);
   for (const device of [single, ...await webgpuDevices()]) await test(device, (_, single) => single);
 }

@@ -7,7 +7,7 @@ import { sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { erf } from "../../kernels/expression/erf.ts";
 import normalWgsl from "../../kernels/random/normal.wgsl" with { type: "text" };
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import { apply, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
@@ -72,7 +72,7 @@ Deno.test("WGSL's threefry has the host's bits, for the known answers and 2,000 
   };
   const expected = rows.flatMap(([k0, k1, c0, c1]) => threefry2x32(k0, k1, c0, c1));
   assert.deepEqual(expected.slice(0, 6), KNOWN_ANSWERS.flatMap((row) => row.slice(4)));
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const { y } = await evaluate(device, testCase);
     assert.deepEqual(Array.from(y), expected, device.adapter);
@@ -137,7 +137,7 @@ Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), th
     Math.abs(kept - 0.7) < 4 * Math.sqrt(0.21 / size),
     `${kept} kept, four standard deviations from 0.7`,
   );
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const results = await evaluate(device, testCase);
     assert.deepEqual(Array.from(results.y, Math.sign), expected, `mask, ${device.adapter}`);
@@ -150,7 +150,7 @@ Deno.test("another site, seed or step gives another mask that agrees only by cha
   const x = input("x", [4001]);
   const seed = input("seed", [2], "u32");
   const [a, b] = [3, 4].map((site) => dropout(x, seed, { p: 0.5, site }));
-  using device = cpuDevice();
+  using device = referenceDevice();
   using program = await device.compile({ outputs: { a, b } });
   const masks: number[][] = [];
   for (const pair of [[1, 1], [1, 2], [2, 1]]) {
@@ -208,7 +208,7 @@ Deno.test("randomNormal() is the host's stream in order: exact in float64, each 
     feeds: {},
     outputs: { y: randomNormal([100_000], { seed: 2024, purpose: "init", std: 1 }) },
   };
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   assert.deepEqual(Array.from((await evaluate(oracle, testCase)).y), expected);
   for (const device of await webgpuDevices()) {
     const error = worst((await evaluate(device, testCase)).y, expected);
@@ -287,7 +287,7 @@ Deno.test("an element whose bits equal the threshold is kept, one below is dropp
     feeds: { x: Float64Array.of(1, 1), seed: Uint32Array.of(5, 7) },
     outputs: { kept, lost },
   };
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
     const results = await evaluate(device, testCase);
     assert.ok(results.kept[1] > 1 && results.lost[1] === 0, device.adapter);
@@ -316,7 +316,7 @@ Deno.test("randomUniform() is the host's stream between its ends: exact in float
   const { uniform } = randomStream(9, "ends");
   const expected = Array.from({ length: 20_000 }, () => -1 + 4 * uniform());
   const y = randomUniform([200, 100], { seed: 9, purpose: "ends", low: -1, high: 3 });
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   assert.deepEqual(Array.from((await evaluate(oracle, { feeds: {}, outputs: { y } })).y), expected);
   for (const device of await webgpuDevices()) {
     const results = (await evaluate(device, { feeds: {}, outputs: { y } })).y;
@@ -328,7 +328,7 @@ Deno.test("randomUniform() is the host's stream between its ends: exact in float
 Deno.test("randomNormal() within 2 deviations keeps the draws inside and redraws the others, the same on every device", async () => {
   const plain = hostNormals(4, "cut", 20_000);
   const y = randomNormal([20_000], { seed: 4, purpose: "cut", std: 1, within: 2 });
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const expected = Array.from((await evaluate(oracle, { feeds: {}, outputs: { y } })).y);
   const redrawn = expected.filter((value, i) => {
     assert.ok(Math.abs(value) <= 2);

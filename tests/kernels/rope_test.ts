@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { rope, ropeTurns } from "../../kernels/rope/op.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -55,8 +55,8 @@ for (const pairs of ["interleaved", "half"] as const) {
     const x = randomInput(randomStream(1, "rope definition"), feeds, "x", shape);
     const y = rope(x, { pairs, rotaryDim: 8, offset: 100_003 });
     const expected = defined(feeds.x, shape, pairs, 8, 100_003);
-    using oracle = cpuDevice({ precision: "f64" });
-    using plain = cpuDevice();
+    using oracle = referenceDevice({ precision: "f64" });
+    using plain = referenceDevice();
     for (const device of [oracle, plain, ...await webgpuDevices()]) {
       const results = await evaluate(device, { feeds, outputs: { y } });
       assert.ok(relativeError(results.y, expected) <= (device === oracle ? 1e-12 : 1e-5), device.adapter);
@@ -68,7 +68,7 @@ Deno.test("the product of a rotated query and key depends only on their distance
   const feeds: Record<string, Values> = {};
   const rng = randomStream(2, "rope distance");
   const [q, k] = ["q", "k"].map((name) => randomInput(rng, feeds, name, [1, 1, 1, 16]));
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const product = async (i: number, j: number) => {
     const outputs = { q: rope(q, { offset: i }), k: rope(k, { offset: j }) };
     const results = await evaluate(oracle, { feeds, outputs });
@@ -83,7 +83,7 @@ Deno.test("one table of turns serves several tensors", async () => {
   const feeds: Record<string, Values> = {};
   const x = randomInput(randomStream(3, "turns"), feeds, "x", [1, 4, 2, 6]);
   const table = ropeTurns(4, 6, { base: 50 });
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const outputs = { shared: rope(x, { base: 50, turns: table }), separate: rope(x, { base: 50 }) };
   const results = await evaluate(oracle, { feeds, outputs });
   assert.deepEqual(results.shared, results.separate);

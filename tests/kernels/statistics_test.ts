@@ -5,7 +5,7 @@ import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import type { Segment } from "../../kernels/statistics/chunks.ts";
 import { statistics } from "../../kernels/statistics/op.ts";
 import { STATISTICS } from "../../kernels/statistics/table.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, view } from "../../src/graph/structure.ts";
@@ -68,7 +68,7 @@ async function rowsOn(device: Device, given: readonly Given[]): Promise<Row[]> {
 
 async function everyDevice(): Promise<[string, Device][]> {
   const [software, gpu] = await webgpuDevices();
-  const [f64, f32] = (["f64", "f32"] as const).map((precision) => cpuDevice({ precision }));
+  const [f64, f32] = (["f64", "f32"] as const).map((precision) => referenceDevice({ precision }));
   return [["float64", f64], ["float32", f32], ["software schedule", software], ["gpu schedule", gpu]];
 }
 

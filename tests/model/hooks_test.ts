@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, dumpConfig, loadConfig } from "../../src/config/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
@@ -112,7 +112,7 @@ Deno.test("scores times a scalar train like a temperature", () =>
 /** Logits of ids by the freshly initialised model of a configuration. */
 async function logitsOf(config: Config, ids: Uint32Array): Promise<Values> {
   const { architecture, layout } = await loadModel(config, charTokenizer("abcdefghijklmnop"));
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, layout, 1);
   const tokens = input("ids", [ids.length / 8, 8], "u32");
   using program = await device.compile({

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
 import { loadCheckpoint } from "../../src/model/checkpoint.ts";
 import { verifyCheckpoint } from "../../src/train/verify.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { sha256Hex } from "../../src/base/hash.ts";
 import { resume } from "../../src/train/train.ts";
 import { checkpoint, inFolder, latest, succeeds } from "../scripts/harness.ts";
@@ -79,7 +79,7 @@ Deno.test("a state.json with a valid hash and wrong types or ranges gives one li
         assert.ok(error instanceof UserError, `${what}: ${error?.stack}`);
         assert.equal(error.message, expected, what);
       }
-      const [check] = await verifyCheckpoint(path, () => Promise.resolve(cpuDevice()));
+      const [check] = await verifyCheckpoint(path, () => Promise.resolve(referenceDevice()));
       assert.deepEqual([check.passed, check.detail], [false, expected], what);
     }
   }));

@@ -1,7 +1,7 @@
 // Architectures: defaults, individual blocks, parameter counts, positions, modifiers from files.
 import assert from "node:assert/strict";
 import { loadConfig, resolveConfig } from "../../src/config/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import {
@@ -150,7 +150,7 @@ Deno.test("a vocabulary smaller than the tokenizer's is refused in one line", ()
 });
 
 Deno.test("sincos positions are sines on even and cosines on odd dimensions", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const { table } = await evaluate(oracle, { feeds: {}, outputs: { table: sincosPositions(5, 6) } });
   const at = (t: number, d: number) => table[t * 6 + d];
   for (const t of [0, 1, 4]) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
@@ -14,7 +14,7 @@ async function distance(a: AttentionOptions, b: AttentionOptions): Promise<numbe
   const feeds: Record<string, Values> = {};
   const rng = randomStream(1, "auto bias");
   const [q, k, v] = ["q", "k", "v"].map((name) => randomInput(rng, feeds, name, [2, 7, 2, 4]));
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const outputs = { a: attention(q, k, v, a), b: attention(q, k, v, b) };
   const values = await evaluate(oracle, { feeds, outputs });
   return relativeError(values.a, values.b);
@@ -55,7 +55,7 @@ Deno.test("a model's automatic bias is -ln of its context, whatever learned keys
     ) => [name, randomInput(rng, feeds, name, [...shape])]),
   );
   const logits = (bias: "auto" | number) => decoder(model(bias), parameters, input("ids", [1, 6], "u32"));
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const { auto, fixed } = await evaluate(oracle, {
     feeds,
     outputs: { auto: logits("auto"), fixed: logits(-Math.log(6)) },

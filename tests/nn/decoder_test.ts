@@ -4,7 +4,7 @@ import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { randomStream } from "../../src/base/random.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { ancestors } from "../../src/graph/gradient.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
@@ -71,7 +71,7 @@ for (const [name, choices] of Object.entries(EXACT)) {
   Deno.test(`the gradient of a decoder with ${name} equals central differences, for every parameter`, async () => {
     const { feeds, parameters, loss, rng } = lossOf({ ...TINY, ...choices }, name);
     const names = Object.keys(parameters);
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const gradients = grad(loss, names.map((key) => parameters[key]));
     const outputs = Object.fromEntries(names.map((key, i) => [key, gradients[i]]));
     const slopes = await evaluate(oracle, { feeds, outputs });
@@ -114,7 +114,7 @@ async function losses(device: Device, architecture: Architecture): Promise<numbe
 
 for (const [name, choices] of Object.entries({ ...EXACT, ...SURROGATE })) {
   Deno.test(`three steps of a decoder with ${name} have finite, falling losses`, async () => {
-    using device = cpuDevice();
+    using device = referenceDevice();
     const [first, second, third] = await losses(device, { ...TINY, ...choices });
     // At initialisation the loss is that of the uniform distribution.
     assert.ok(Math.abs(first - Math.log(TINY.vocabulary)) < 0.1, `starts at ${first}`);
@@ -123,7 +123,7 @@ for (const [name, choices] of Object.entries({ ...EXACT, ...SURROGATE })) {
 
   Deno.test(`no logit of a decoder with ${name} changes when a later token does`, async () => {
     const { feeds, logits } = lossOf({ ...TINY, ...choices }, name);
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     const { logits: before } = await evaluate(device, { feeds, outputs: { logits } });
     const { context: T, vocabulary: V } = TINY;
     const t = 4;
@@ -154,7 +154,7 @@ Deno.test("taps change nothing, and observe every tensor of a block by its name"
   };
   const ids = input("ids", [BATCH, TINY.context], "u32");
   const tapped = decoder({ ...TINY, ...choices }, parameters, ids, { taps });
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const actual = await evaluate(oracle, { feeds, outputs: { logits, tapped } });
   assert.ok(relativeError(actual.tapped, actual.logits) < 1e-14);
   const block = (n: number) =>
@@ -217,7 +217,7 @@ for (const [name, choices] of Object.entries(MIXED)) {
     const names = Object.keys(parameters);
     const gradients = grad(loss, names.map((key) => parameters[key]));
     const outputs = { loss, ...Object.fromEntries(names.map((key, i) => [key, gradients[i]])) };
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const expected = await evaluate(oracle, { feeds, outputs });
     for (const device of await webgpuDevices()) {
       const actual = await evaluate(device, { feeds, outputs });

@@ -5,7 +5,7 @@ import { gradientOf } from "../../kernels/gradient.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
 import { randomStream } from "../../src/base/random.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import type { Architecture, Method } from "../../src/nn/architecture.ts";
@@ -48,7 +48,7 @@ async function equal(
   feeds: Record<string, Values>,
   outputs: { actual: Tensor; expected: Tensor },
 ): Promise<number> {
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const { actual, expected } = await evaluate(oracle, { feeds, outputs });
   return relativeError(actual, expected);
 }

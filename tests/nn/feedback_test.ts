@@ -4,7 +4,7 @@ import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { linear, matmul } from "../../kernels/matmul/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import {
   directError,
@@ -56,7 +56,7 @@ function chain(method: "fa" | "dfa") {
 for (const [method, sends] of [["fa", "the layer's error"], ["dfa", "the logits' error"]] as const) {
   Deno.test(`${method} sends ${sends} through a fixed random matrix; all other gradients keep their form`, async () => {
     const { feeds, actual, expected, exact } = chain(method);
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     const gradients: Record<string, Values> = await evaluate(oracle, { feeds, outputs: expected });
     for (const device of [oracle, ...await webgpuDevices()]) {
       const values: Record<string, Values> = await evaluate(device, { feeds, outputs: actual });
@@ -71,7 +71,7 @@ for (const [method, sends] of [["fa", "the layer's error"], ["dfa", "the logits'
 }
 
 Deno.test("a feedback matrix is the same in every program, and differs by name", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const draw = async (name: string) => {
     const outputs = { b: feedbackMatrix({ name, std: 0.02 }, [3, 4]) };
     return (await evaluate(device, { feeds: {}, outputs })).b;

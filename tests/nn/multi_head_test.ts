@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
@@ -54,7 +54,7 @@ for (const [name, golden] of Object.entries(cases)) {
     const expected: Record<string, ArrayLike<number>> = { y: golden.y.data };
     for (const key of ["q", "k", "v"] as const) expected[`d ${key}`] = golden[`d${key}`].data;
     for (const [key, { data }] of Object.entries(unpack(golden.gradients))) expected[`d ${key}`] = data;
-    using oracle = cpuDevice({ precision: "f64" });
+    using oracle = referenceDevice({ precision: "f64" });
     for (const device of [oracle, ...await webgpuDevices()]) {
       const actual = await evaluate(device, { feeds, outputs });
       for (const key of Object.keys(outputs)) {
@@ -80,7 +80,7 @@ Deno.test("crossAttention() equals multiHeadAttention() over a memory, and ignor
   const [x, memory] = [input("x", q.shape), input("memory", k.shape)];
   const keyPadding = input("valid", [2, 5]);
   const y = crossAttention(tensors, x, memory, { heads: 3, keyPadding });
-  using oracle = cpuDevice({ precision: "f64" });
+  using oracle = referenceDevice({ precision: "f64" });
   const { y: before } = await evaluate(oracle, { feeds, outputs: { y } });
   (feeds.memory as Float64Array).fill(9, 4 * 6, 5 * 6);
   (feeds.memory as Float64Array).fill(-9, 6 * 6);

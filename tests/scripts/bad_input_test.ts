@@ -117,7 +117,7 @@ Deno.test("unknown options are reported with the nearest one, values that are no
       folder,
       "train",
       ["--device", "gpu"],
-      /device=gpu: expected auto, webgpu or cpu, found "gpu"/,
+      /device=gpu: expected auto, webgpu, cpu or reference, found "gpu"/,
     );
     await refuses(folder, "train", ["-x"], /^train: -x: unknown option\. Known: device, /);
     await refuses(

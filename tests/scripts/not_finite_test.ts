@@ -7,7 +7,7 @@ import { patchActivations } from "../../src/interpret/patching.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";
 import { loadCheckpoint, putModel } from "../../src/model/checkpoint.ts";
 import { languageModelOf } from "../../src/model/model.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { checkpoint, inFolder, latest, poison, script, succeeds } from "./harness.ts";
 
 const QUESTIONS = {
@@ -60,7 +60,7 @@ Deno.test("on a model of NaN every analysis is an error of one line, and verify_
 Deno.test("an analysis of a model whose numbers are NaN on the device throws NotFiniteError", () =>
   poisoned(async (folder) => {
     const loaded = await loadCheckpoint(checkpoint(latest(folder)));
-    using device = cpuDevice();
+    using device = referenceDevice();
     putModel(device, loaded);
     const model = languageModelOf(loaded);
     const asked = {

@@ -5,7 +5,7 @@ import { inFolder, ROOT } from "./harness.ts";
 
 /** Arguments and the expected last line. */
 const PROGRAMS: Readonly<Record<string, readonly [args: readonly string[], last: RegExp]>> = {
-  "own_kernel.ts": [[], /^(cpu|webgpu) y -8 -0\.125 0 1 27 dx 12 0\.75 0 3 27$/],
+  "own_kernel.ts": [[], /^(reference|webgpu) y -8 -0\.125 0 1 27 dx 12 0\.75 0 3 27$/],
   "encoder_block.ts": [[], /^192 numbers, sum of squares [\d.]+, norm of dwq [\d.]+$/],
   "cross_attention.ts": [[], /^step 59: loss 0\.[0-5]\d+$/],
   "training_loop.ts": [[], /^step 159: loss [23]\.\d+$/],

@@ -1,7 +1,7 @@
 // The scores of answers against those computed from the logits by hand, and the evaluations in a log.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
-import { cpuDevice } from "../../src/device/mod.ts";
+import { referenceDevice } from "../../src/device/mod.ts";
 import { evaluator, logitsGraph, prepare } from "../../src/train/mod.ts";
 import { initialise } from "../../src/model/mod.ts";
 
@@ -15,7 +15,7 @@ Deno.test("loss, accuracy and exact match of answers equal those computed from t
   };
   const experiment = await prepare(resolveConfig(raw, { place: "test", name: "test" }));
   const { architecture, layout, config, source } = experiment;
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, layout, config.seed);
   using evaluation = await evaluator(device, experiment);
   const { answer, accuracy, loss: splitLoss } = await evaluation.evaluate();
@@ -60,7 +60,7 @@ Deno.test("loss, accuracy and exact match of answers equal those computed from t
 Deno.test("a text has no answers", async () => {
   const raw = { model: { context: 8, dim: 16, layers: 1, heads: 2 }, eval: { batches: 1 } };
   const experiment = await prepare(resolveConfig(raw, { place: "test", name: "test" }));
-  using device = cpuDevice();
+  using device = referenceDevice();
   await initialise(device, experiment.layout, 1);
   using evaluation = await evaluator(device, experiment);
   assert.equal((await evaluation.evaluate()).answer, undefined);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { findAdapter } from "../../src/device/webgpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/log/records.ts";
@@ -122,20 +122,22 @@ for (const [name, { settings, states, flat }] of Object.entries(OPTIMIZERS)) {
 }
 
 Deno.test({
-  name: "muon and lion learn on WebGPU as on the CPU",
+  name: "muon and lion learn on WebGPU as on the reference device",
   ignore: !await findAdapter(),
   fn: () =>
     inFolder(async (folder) => {
       for (const name of ["muon", "lion"]) {
         const settings = { name, ...OPTIMIZERS[name].settings };
-        const configs = ["cpu", "webgpu"].map((device) =>
+        const configs = ["reference", "webgpu"].map((device) =>
           configOf(folder, { optimizer: settings, device, train: { steps: 5 } })
         );
-        const [cpu, gpu] = [await run(configs[0]), await run(configs[1])].map(({ records }) =>
+        const [reference, gpu] = [await run(configs[0]), await run(configs[1])].map(({ records }) =>
           stepsOf(records)
         );
         // float32 on both; a sign or a small singular value turns rounding into a difference of some steps' rate.
-        cpu.forEach(({ loss }, i) => assert.ok(Math.abs(gpu[i].loss / loss - 1) < 1e-3, `${name} step ${i}`));
+        reference.forEach(({ loss }, i) =>
+          assert.ok(Math.abs(gpu[i].loss / loss - 1) < 1e-3, `${name} step ${i}`)
+        );
       }
     }),
 });
@@ -149,7 +151,7 @@ Deno.test("train.freeze leaves its parameters unchanged and excludes them from t
       const config = configOf(folder, { ...options, train: { steps: 3, freeze } });
       const { records, path } = await run({ ...config, track: [{ select: ["param_grad:**"], every: 1 }] });
       const after = await loadCheckpoint(path);
-      using device = cpuDevice();
+      using device = referenceDevice();
       await initialise(device, after.layout, config.seed);
       const moved = Object.entries(await readParameters(device, after.layout))
         .filter(([name, { data }]) => after.tensors.get(name)!.data.some((x, i) => x !== data[i]))
@@ -281,7 +283,7 @@ Deno.test("train.stop ends a run after that many evaluations without a better lo
   }));
 
 const initOf = async (init: Raw, layers = 2) => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const config = resolveConfig({ model: { context: 64, dim: 128, layers, heads: 4, init } }, {
     place: "test",
     name: "test",

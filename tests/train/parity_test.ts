@@ -1,6 +1,6 @@
 // The same ten steps as PyTorch: losses, global gradient norms, and every gradient of the first step.
 import assert from "node:assert/strict";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
@@ -65,6 +65,6 @@ Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on WebGPU under th
 });
 
 Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on the CPU", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   check(await errors(device));
 });

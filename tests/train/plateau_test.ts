@@ -1,7 +1,7 @@
 // The schedule "plateau" against torch's ReduceLROnPlateau: the rates of a run whose evaluations find given losses.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { LogRecord } from "../../src/log/records.ts";
 import { prepare } from "../../src/train/experiment.ts";
 import { compileRun } from "../../src/train/compile.ts";
@@ -39,7 +39,7 @@ async function ratesOf(folder: string, { patience, factor, min_lr, losses }: Gol
     sample: { tokens: 0 },
     output: { dir: folder },
   }, { place: "test", name: "test" });
-  using device = cpuDevice();
+  using device = referenceDevice();
   const experiment = await prepare(config);
   using ready = await compileRun(experiment, device, undefined);
   let evaluated = 0;

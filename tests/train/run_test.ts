@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer, IGNORE } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -23,7 +23,7 @@ async function openWebgpu(): Promise<Device> {
 }
 
 const DEVICES: Record<string, () => Device | Promise<Device>> = {
-  cpu: () => cpuDevice(),
+  cpu: () => referenceDevice(),
   webgpu: openWebgpu,
 };
 
@@ -72,7 +72,7 @@ for (const [name, open] of Object.entries(DEVICES)) {
 }
 
 Deno.test("the batches of one step have different dropout masks", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const config = configOf({ batch: 1, accumulate: 2 }, { dropout: 0.5 });
   const { architecture, layout } = modelOf(config, charTokenizer("abcdefghij"));
   const { graph, table } = stepGraph(architecture, layout, config);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { loadConfig, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { decoderParameters } from "../../src/nn/mod.ts";
@@ -99,7 +99,7 @@ Deno.test("a model too large for the machine is an error before its parameters a
 });
 
 Deno.test("programs that together need more memory than the machine has are an error on the CPU", async () => {
-  using device = cpuDevice({ memory: 10_000 });
+  using device = referenceDevice({ memory: 10_000 });
   const program = (size: number) => ({ outputs: { y: scale(input("x", [size]), 2) } });
   using small = await device.compile(program(1024));
   device.check([small.plan]);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { decoderParameters, parameterCount } from "../../src/nn/mod.ts";
@@ -76,10 +76,10 @@ function assertFalling(losses: readonly number[]): void {
 
 for (const [name, model] of Object.entries(OPTIONS)) {
   Deno.test(`a step of a decoder with ${name} learns, its gradient that of central differences in float64`, async () => {
-    using f32 = cpuDevice();
+    using f32 = referenceDevice();
     assertFalling(await threeLosses(f32, model));
 
-    using device = cpuDevice({ precision: "f64" });
+    using device = referenceDevice({ precision: "f64" });
     const { config, layout, batch, rng, graph, table } = setUp(model);
     for (const state of Object.values(STATES)) device.define(state, { shape: [layout.size], dtype: "f32" });
     using program = await device.compile(graph);
@@ -110,14 +110,14 @@ for (const [name, model] of Object.entries(OPTIONS)) {
   });
 }
 
-Deno.test("a step of a decoder with everything at once learns on WebGPU as on the CPU", async () => {
+Deno.test("a step of a decoder with everything at once learns on WebGPU as on the reference device", async () => {
   const adapter = await findAdapter();
   assert.ok(adapter, "no WebGPU adapter");
   using gpu = await webgpuDevice(adapter);
-  using cpu = cpuDevice();
+  using reference = referenceDevice();
   const losses = await threeLosses(gpu, OPTIONS["everything at once"]);
   assertFalling(losses);
-  const expected = await threeLosses(cpu, OPTIONS["everything at once"]);
+  const expected = await threeLosses(reference, OPTIONS["everything at once"]);
   // float32 on both, in other orders of summation.
   losses.forEach((loss, i) =>
     assert.ok(Math.abs(loss / expected[i] - 1) < 1e-4, `${losses} and ${expected}`)
@@ -174,7 +174,7 @@ Deno.test("biases, an untied head and no positions add and remove the expected p
 });
 
 Deno.test("parameters start as normal(0, 0.02), into the stream as normal(0, 0.02 / sqrt(2 layers)), norms 1, biases 0", async () => {
-  using device = cpuDevice();
+  using device = referenceDevice();
   const { layout } = nanogpt({ bias: true, tied: false });
   await initialise(device, layout, 3);
   const values = await readParameters(device, layout);
@@ -198,7 +198,7 @@ Deno.test("parameters start as normal(0, 0.02), into the stream as normal(0, 0.0
 
 Deno.test("logitsGraph() of the last positions of each row equals that of all positions there", async () => {
   const { architecture, layout, config } = modelOf(configOf({}), TOKENIZER);
-  using device = cpuDevice({ precision: "f64" });
+  using device = referenceDevice({ precision: "f64" });
   await initialise(device, layout, config.seed);
   const ids = Uint32Array.of(0, 1, 2, 3, 4, 6, 5, 4, 3, 2);
   const logits = async (positions?: number) => {

@@ -1,7 +1,7 @@
 // A model of GPT-2 small's shapes on WebGPU. Its embedding alone is larger than llvmpipe binds: it is bound in parts.
 import assert from "node:assert/strict";
 import { generate } from "../../../src/generate/generate.ts";
-import { cpuDevice } from "../../../src/device/cpu.ts";
+import { referenceDevice } from "../../../src/device/reference.ts";
 import type { Device } from "../../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../../src/device/webgpu.ts";
 import { resolveConfig } from "../../../src/config/mod.ts";
@@ -31,7 +31,7 @@ function numbers(count: number, seed: number, mean: number, std: number): Float3
   return data;
 }
 
-Deno.test("a model of GPT-2 small's 124,439,808 parameters loads and generates on WebGPU, as on the CPU", async () => {
+Deno.test("a model of GPT-2 small's 124,439,808 parameters loads and generates on WebGPU, as on the reference device", async () => {
   const model = fromGpt2Config(SIZES, "config.json");
   const config = resolveConfig({ model, tokenizer: { kind: "ids" } }, { place: "", name: "gpt2" });
   const tiny = modelOf(config, idsTokenizer(SIZES.vocab_size));
@@ -53,8 +53,8 @@ Deno.test("a model of GPT-2 small's 124,439,808 parameters loads and generates o
       text: await generate(device, languageModelOf(tiny), options),
     };
   };
-  using cpu = cpuDevice();
-  const expected = await asked(cpu);
+  using reference = referenceDevice();
+  const expected = await asked(reference);
   using webgpu = await webgpuDevice((await findAdapter())!);
   const actual = await asked(webgpu);
   assert.match(actual.text, /^464 50256( \d+){3}$/);

@@ -1,7 +1,7 @@
 // A GPT-2 written by Hugging Face transformers gives the same logits and continuations here, and exports to the same bytes.
 import assert from "node:assert/strict";
 import { generate, generateTexts } from "../../../src/generate/generate.ts";
-import { cpuDevice } from "../../../src/device/cpu.ts";
+import { referenceDevice } from "../../../src/device/reference.ts";
 import type { Device } from "../../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../../src/device/webgpu.ts";
 import { resolveConfig } from "../../../src/config/mod.ts";
@@ -58,7 +58,7 @@ Deno.test(
   imported(async (model) => {
     const adapter = async () => (await findAdapter())!;
     const devices = [
-      cpuDevice(),
+      referenceDevice(),
       await webgpuDevice(await adapter()),
       await webgpuDevice(await adapter(), "gpu"),
     ];
@@ -68,7 +68,7 @@ Deno.test(
       // Logits reach 30; float32 gives 1e-5 of that order, the exact GELU instead of GPT-2's 1e-3.
       assert.ok(error <= 1e-4, `${open.adapter}: ${error}`);
     }
-    using device = cpuDevice();
+    using device = referenceDevice();
     const { mlp } = model.architecture.block;
     const other = {
       ...model,
@@ -81,7 +81,7 @@ Deno.test(
 Deno.test(
   "a GPT-2 of transformers is continued greedily as transformers does",
   imported(async (model) => {
-    using device = cpuDevice();
+    using device = referenceDevice();
     putModel(device, model);
     for (const { ids, greedy } of golden.prompts) {
       const sampling = { temperature: 0, seed: 1, tokens: greedy.length - ids.length };
@@ -99,7 +99,7 @@ Deno.test(
 Deno.test(
   "a GPT-2 of transformers is continued by beams as transformers does, with its log probability",
   imported(async (model) => {
-    using device = cpuDevice();
+    using device = referenceDevice();
     putModel(device, model);
     for (const { ids, beams } of golden.prompts) {
       const tokenizer = {
@@ -118,12 +118,12 @@ Deno.test(
 Deno.test(
   "an imported model passes every check, and is exported to the bytes that it came from",
   imported(async (model, folder) => {
-    const checks = await verifyCheckpoint(`${folder}/tiny`, () => Promise.resolve(cpuDevice()));
+    const checks = await verifyCheckpoint(`${folder}/tiny`, () => Promise.resolve(referenceDevice()));
     assert.deepEqual(checks.filter(({ passed }) => !passed), []);
     assert.ok(checks.length >= 10);
     // Room for the logits of 7 positions: 3 of each of two rows.
     const target = { kind: "software", maxBindingBytes: 4 * 7 * model.architecture.vocabulary } as const;
-    const narrow = { ...cpuDevice(), target: { ...target, maxWorkgroupBytes: 0 } };
+    const narrow = { ...referenceDevice(), target: { ...target, maxWorkgroupBytes: 0 } };
     const compared = await verifyCheckpoint(`${folder}/tiny`, () => Promise.resolve(narrow));
     const { vocabulary, context } = model.architecture;
     const text = `${

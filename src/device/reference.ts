@@ -1,5 +1,5 @@
-// The CPU device: runs the kernels' TypeScript versions on typed arrays. With float64 it is the oracle of every test; with
-// float32 heed trains on it if there is no adapter.
+// The reference device: runs the operations' TypeScript halves on typed arrays, slowly and as their formulas stand. With
+// float64 it is the oracle of every test; float32 shows what a GPU's rounding does.
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { UserError } from "../base/errors.ts";
@@ -8,8 +8,8 @@ import { checkMemory, thisMachine } from "./machine.ts";
 import { type Buffer, type BufferSlice, type Graph, type Plan, plan } from "./plan.ts";
 import { checkFeeds, checkLength, checkState, entryOf } from "./checks.ts";
 
-/** Options of the CPU device. */
-export interface CpuOptions {
+/** Options of the reference device. */
+export interface ReferenceOptions {
   /** Arithmetic of f32 tensors: f32 as on a GPU, or f64. Default: "f32". */
   readonly precision?: "f32" | "f64";
   /** Maximum bytes for states and programs. Default: the machine's memory, or no limit if heed may not query it. */
@@ -17,7 +17,7 @@ export interface CpuOptions {
 }
 
 /** The name that this device reports. */
-export const CPU_NAME = "CPU (TypeScript)";
+export const REFERENCE_NAME = "Reference (TypeScript)";
 
 interface State {
   readonly spec: Spec;
@@ -25,13 +25,13 @@ interface State {
   readonly values: Values;
 }
 
-interface Cpu {
+interface Held {
   readonly precision: "f32" | "f64";
   readonly memory: number;
   readonly states: Map<string, State>;
 }
 
-function allocate({ precision }: Cpu, size: number, spec: Spec): Values {
+function allocate({ precision }: Held, size: number, spec: Spec): Values {
   const Values = spec.dtype === "u32" ? Uint32Array : precision === "f64" ? Float64Array : Float32Array;
   try {
     return new Values(size);
@@ -42,7 +42,7 @@ function allocate({ precision }: Cpu, size: number, spec: Spec): Values {
 }
 
 /** Throws if the existing states and the programs together need more memory than the machine has. */
-function check({ precision, memory, states }: Cpu, plans: readonly Plan[]): void {
+function check({ precision, memory, states }: Held, plans: readonly Plan[]): void {
   const bytesOf = (spec: Spec, size: number) => (spec.dtype === "f32" && precision === "f64" ? 8 : 4) * size;
   const held = new Map([...states].map(([name, { spec }]) => [name, bytesOf(spec, padded(spec))]));
   let bytes = 0;
@@ -56,29 +56,29 @@ function check({ precision, memory, states }: Cpu, plans: readonly Plan[]): void
 
 const padded = (spec: Spec): number => Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 64;
 
-function define(cpu: Cpu, name: string, spec: Spec, values?: Values): State {
+function define(device: Held, name: string, spec: Spec, values?: Values): State {
   if (values) checkLength(`State ${name}`, values, spec);
-  let state = cpu.states.get(name);
+  let state = device.states.get(name);
   if (state) checkState(name, state.spec, spec);
-  else cpu.states.set(name, state = { spec, values: allocate(cpu, padded(spec), spec) });
+  else device.states.set(name, state = { spec, values: allocate(device, padded(spec), spec) });
   if (values) state.values.set(values);
   else state.values.fill(0);
   return state;
 }
 
-function bufferArray(cpu: Cpu, buffer: Buffer): Values {
+function bufferArray(device: Held, buffer: Buffer): Values {
   if (buffer.kind === "state") {
-    return (cpu.states.get(buffer.name) ?? define(cpu, buffer.name, buffer.spec)).values;
+    return (device.states.get(buffer.name) ?? define(device, buffer.name, buffer.spec)).values;
   }
   const arena: Spec = { shape: [], dtype: "f32" };
-  const array = allocate(cpu, buffer.size, buffer.kind === "arena" ? arena : buffer.spec);
+  const array = allocate(device, buffer.size, buffer.kind === "arena" ? arena : buffer.spec);
   if (buffer.data) array.set(buffer.data);
   return buffer.value === undefined ? array : array.fill(buffer.value);
 }
 
 /** The array of a slice; each buffer of a plan has one array. */
-function arraysOf(cpu: Cpu, { buffers }: Plan): (place: BufferSlice, spec: Spec) => Values {
-  const arrays = new Map(buffers.map((buffer) => [buffer, bufferArray(cpu, buffer)]));
+function arraysOf(device: Held, { buffers }: Plan): (place: BufferSlice, spec: Spec) => Values {
+  const arrays = new Map(buffers.map((buffer) => [buffer, bufferArray(device, buffer)]));
   return ({ buffer, offset, size }, spec) => {
     const array = arrays.get(buffer)!;
     if (spec.dtype === "f32" || array instanceof Uint32Array) return array.subarray(offset, offset + size);
@@ -87,14 +87,14 @@ function arraysOf(cpu: Cpu, { buffers }: Plan): (place: BufferSlice, spec: Spec)
   };
 }
 
-function compile(cpu: Cpu, graph: Graph): Program {
+function compile(device: Held, graph: Graph): Program {
   const planned = plan(graph);
-  check(cpu, [planned]);
+  check(device, [planned]);
   for (const { kind, name, spec } of planned.buffers) {
-    const held = kind === "state" ? cpu.states.get(name) : undefined;
+    const held = kind === "state" ? device.states.get(name) : undefined;
     if (held) checkState(name, held.spec, spec);
   }
-  const arrayOf = arraysOf(cpu, planned);
+  const arrayOf = arraysOf(device, planned);
   const calls = planned.steps.map(({ node, call, inputs, outputs }) => {
     const from = inputs.map((place, i) => arrayOf(place, node.inputs[i]));
     const to = outputs.map((place, i) => arrayOf(place, node.outputs[i]));
@@ -132,33 +132,35 @@ function compile(cpu: Cpu, graph: Graph): Program {
 }
 
 /**
- * Opens the CPU device.
+ * Opens the reference device.
  *
  * @example
  * ```ts
- * import { cpuDevice } from "./cpu.ts";
- * using device = cpuDevice({ precision: "f64" });
+ * import { referenceDevice } from "./reference.ts";
+ * using device = referenceDevice({ precision: "f64" });
  * device.define("x", { shape: [2], dtype: "f32" }, Float64Array.of(1, 2));
  * ```
  * @category Devices
  */
-export function cpuDevice({ precision = "f32", memory = thisMachine().memory }: CpuOptions = {}): Device {
-  const cpu: Cpu = { precision, memory, states: new Map() };
+export function referenceDevice(
+  { precision = "f32", memory = thisMachine().memory }: ReferenceOptions = {},
+): Device {
+  const device: Held = { precision, memory, states: new Map() };
   return {
-    kind: "cpu",
-    adapter: CPU_NAME,
+    kind: "reference",
+    adapter: REFERENCE_NAME,
     software: true,
     target: undefined,
-    define: (name, spec, values) => void define(cpu, name, spec, values),
+    define: (name, spec, values) => void define(device, name, spec, values),
     // deno-lint-ignore require-await
     read: async (names) =>
       names.map((name) => {
-        const { values, spec } = entryOf("state", cpu.states, name);
+        const { values, spec } = entryOf("state", device.states, name);
         return values.slice(0, sizeOf(spec));
       }),
-    check: (plans) => check(cpu, plans),
+    check: (plans) => check(device, plans),
     // deno-lint-ignore require-await
-    compile: async (graph) => compile(cpu, graph),
-    [Symbol.dispose]: () => cpu.states.clear(),
+    compile: async (graph) => compile(device, graph),
+    [Symbol.dispose]: () => device.states.clear(),
   };
 }
