@@ -10,6 +10,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const ROOMS = [
   "src/std",
   "src/base",
+  "src/wasm",
   "src/graph",
   "kernels",
   "src/device",

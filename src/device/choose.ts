@@ -2,6 +2,7 @@
 // the CPU, which are the same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
+import { CPU_NAME, cpuDevice } from "./cpu/device.ts";
 import type { Device, DEVICE_CHOICES } from "./device.ts";
 import { estimateSeconds, type Workload } from "./estimate.ts";
 import { referenceDevice } from "./reference.ts";
@@ -22,16 +23,9 @@ const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
   windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's driver",
 };
 
-/** The name that the device "cpu" reports. */
-const CPU_NAME = "CPU";
-
-/** Opens the device "cpu": today the reference device under another name. */
-function openCpu(): Device {
-  return { ...referenceDevice(), kind: "cpu", adapter: CPU_NAME };
-}
-
 function onCpu(reason: string): Chosen {
-  return { device: openCpu(), reason: `${CPU_NAME}: ${reason}` };
+  const device = cpuDevice();
+  return { device, reason: `${device.adapter}: ${reason}` };
 }
 
 function onReference(reason: string): Chosen {

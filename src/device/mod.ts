@@ -18,6 +18,8 @@
 export * from "./device.ts";
 export * from "./plan.ts";
 export { referenceDevice, type ReferenceOptions } from "./reference.ts";
+export type { HostFeatures } from "./cpu/features.ts";
+export { type CpuDevice, cpuDevice, type CpuOptions, type CpuProgram, type Timing } from "./cpu/device.ts";
 export { findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
 export * from "./choose.ts";
 export * from "./estimate.ts";

@@ -2,6 +2,7 @@
 // Computed once, before the first step; it differs between devices only in the scratch buffers of their kernels.
 import { UserError } from "../base/errors.ts";
 import { ancestors } from "../graph/gradient.ts";
+import type { Simd } from "../graph/simd.ts";
 import type { PackAttrs, PackCall } from "../graph/structure.ts";
 import type { Call, Dispatch, Lowered, Node, Target, Tensor } from "../graph/tensor.ts";
 import { checkOrder } from "./aliasing.ts";
@@ -26,6 +27,8 @@ export interface Step {
   readonly call: Call;
   /** Its dispatches; none on the CPU. */
   readonly lowered: Lowered;
+  /** Its phases in WebAssembly; undefined on other devices, and for an operation that has none. */
+  readonly simd: Simd | undefined;
   /** Memory of its inputs. */
   readonly inputs: readonly BufferSlice[];
   /** Memory of its outputs. */
@@ -95,25 +98,27 @@ function callOf(
   return { ...call, placed } as PackCall;
 }
 
-function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: Target): Step {
+function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: Target | "simd"): Step {
   const inputs = node.inputs.map(places.of);
   const call = callOf(node, read, inputs, places);
-  const lowered = target ? node.op.lower(call, target) : { dispatches: [] };
-  if (target) { for (const dispatch of lowered.dispatches) checkIterations(dispatch, node.path, target); }
+  const gpu = target === "simd" ? undefined : target;
+  const simd = target === "simd" ? node.op.simd?.(call) : undefined;
+  const lowered = gpu ? node.op.lower(call, gpu) : { dispatches: [], scratch: simd?.scratch };
+  if (gpu) { for (const dispatch of lowered.dispatches) checkIterations(dispatch, node.path, gpu); }
   const binds = (output: number): boolean =>
     lowered.dispatches.some(({ bindings }) =>
       Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)
     );
-  // An unread output takes no memory if the kernels do not bind it.
-  const outputs = node.outputs.map((y, i) =>
-    target && !call.needed[i] && !binds(i) ? UNALLOCATED : places.of(y)
-  );
-  return { node, call, lowered, inputs, outputs, scratch: (lowered.scratch ?? []).map(places.scratch) };
+  // An unread output takes no memory if the kernels do not write it; the TypeScript halves write all.
+  const omits = (output: number): boolean =>
+    !call.needed[output] && (simd !== undefined || (gpu !== undefined && !binds(output)));
+  const outputs = node.outputs.map((y, i) => omits(i) ? UNALLOCATED : places.of(y));
+  return { node, call, lowered, simd, inputs, outputs, scratch: (lowered.scratch ?? []).map(places.scratch) };
 }
 
 /**
- * Plans a graph: the order of its nodes, memory for every tensor, and every node's dispatches for a target (none without
- * a target, on the CPU).
+ * Plans a graph: the order of its nodes, memory for every tensor, and every node's dispatches for a target, or its phases in
+ * WebAssembly for "simd" (neither without a target, on the reference device).
  *
  * Tensors whose lifetimes do not overlap share buffers. A tensor never shares a buffer with an input of the kernel that
  * computes it, because WebGPU forbids a dispatch to read and write one buffer; the inputs of a `pack` are computed
@@ -122,7 +127,7 @@ function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: 
  * @throws {Error} if a tensor is read after it was replaced in place, or one name has two shapes
  * @throws {UserError} if a kernel's loops exceed the target's limit of iterations
  */
-export function plan(graph: Graph, target?: Target): Plan {
+export function plan(graph: Graph, target?: Target | "simd"): Plan {
   const outputs = graph.outputs ?? {};
   const roots = [...Object.values(outputs), ...(graph.effects ?? [])];
   const nodes = ancestors(roots);

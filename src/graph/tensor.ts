@@ -2,6 +2,7 @@
 // node refers to its inputs, so the tensors alone hold the graph.
 import { maximum } from "../base/extremes.ts";
 import { placed, UserError } from "../base/errors.ts";
+import type { Simd } from "./simd.ts";
 
 /** Element types: 32-bit floats (float64 on the oracle) and 32-bit unsigned integers. */
 export type DType = "f32" | "u32";
@@ -120,7 +121,12 @@ export interface Op<A = unknown> {
   infer(inputs: readonly Spec[], attrs: A): readonly Spec[];
   /** The dispatches on a WebGPU device. */
   lower(call: Call<A>, target: Target): Lowered;
-  /** The same computation on typed arrays, for the oracle and the CPU device. */
+  /**
+   * The same computation in WebAssembly; undefined if this call has none. Default: the CPU device runs `cpu`. Outputs that are
+   * not needed must not be written.
+   */
+  simd?(call: Call<A>): Simd | undefined;
+  /** The same computation on typed arrays: the oracle, and the reference device. */
   cpu(inputs: readonly Values[], outputs: readonly Values[], call: Call<A>): void;
   /** Vector-Jacobian product: input gradients from output gradients (undefined: zero, or not needed). */
   vjp?(

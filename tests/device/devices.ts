@@ -1,12 +1,15 @@
 // Shared by the tests of devices: all devices, unused names, and a device whose WebGPU object a test can access.
 import { referenceDevice } from "../../src/device/reference.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { webgpuDevices } from "../kernels/harness.ts";
 
-/** All devices: WebGPU with both schedules, the reference device in both precisions. */
+/** All devices: WebGPU with both schedules, the CPU with two threads, the reference device in both precisions. */
 export async function everyDevice(test: (device: Device, where: string) => Promise<void>): Promise<void> {
   for (const device of await webgpuDevices()) await test(device, `WebGPU, ${device.target!.kind} schedule`);
+  using cpu = cpuDevice({ threads: 2 });
+  await test(cpu, "cpu");
   for (const precision of ["f32", "f64"] as const) {
     using device = referenceDevice({ precision });
     await test(device, `reference, ${precision}`);

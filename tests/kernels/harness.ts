@@ -2,6 +2,7 @@
 // against central differences.
 import assert from "node:assert/strict";
 import { referenceDevice } from "../../src/device/reference.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
@@ -34,6 +35,18 @@ export function webgpuDevices(): Promise<Device[]> {
   })();
   return opened;
 }
+
+let cpu: Device | undefined;
+
+/** All devices whose kernels are held against the oracle: WebGPU with both schedules, and the CPU with two threads. */
+export async function kernelDevices(): Promise<Device[]> {
+  cpu ??= cpuDevice({ threads: 2 });
+  return [...await webgpuDevices(), cpu];
+}
+
+/** Name of a device in failure messages. */
+export const nameOf = ({ kind, target }: Device): string =>
+  target ? `${kind}, ${target.kind} schedule` : kind;
 
 /** An input with random normal numbers, scaled; the numbers are added to `feeds`. */
 export function randomInput(
@@ -74,7 +87,7 @@ export async function evaluate(device: Device, { feeds, outputs }: Case): Promis
 }
 
 /**
- * Runs `count` random cases on the oracle and on WebGPU under both schedules; every output must agree to `tolerance`
+ * Runs `count` random cases on the oracle, on WebGPU under both schedules and on the CPU with two threads; every output must agree to `tolerance`
  * (relative, in the L2 norm).
  */
 export async function checkKernel(
@@ -83,7 +96,7 @@ export async function checkKernel(
   { count = 20, tolerance = 1e-5, floor = 1e-6 }: { count?: number; tolerance?: number; floor?: number } = {},
 ): Promise<void> {
   using oracle = referenceDevice({ precision: "f64" });
-  const devices = await webgpuDevices();
+  const devices = await kernelDevices();
   for (let i = 0; i < count; i++) {
     const testCase = make(randomStream(i, name));
     const expected = await evaluate(oracle, testCase);
@@ -91,7 +104,7 @@ export async function checkKernel(
       const results = await evaluate(device, testCase);
       for (const key of Object.keys(expected)) {
         const error = relativeError(results[key], expected[key], floor);
-        const where = `${name} case ${i} (${testCase.label ?? ""}), ${device.target!.kind} schedule, ${key}`;
+        const where = `${name} case ${i} (${testCase.label ?? ""}), ${nameOf(device)}, ${key}`;
         assert.ok(error <= tolerance, `${where}: relative error ${error}, allowed ${tolerance}`);
       }
     }

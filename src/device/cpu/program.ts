@@ -1,0 +1,122 @@
+// The code of a program: the entries of its list with their addresses, the module, and the calls into TypeScript.
+import type { BufferSlice, Plan, Step } from "../plan.ts";
+import type { Heap } from "./heap.ts";
+import { countersOf, type Entry, listModule } from "./list.ts";
+
+/** Milliseconds of one part of an operation. */
+export interface Timing {
+  /** Name of the phase, or of an operation that runs in TypeScript. */
+  readonly label: string;
+  /** Scopes that the operation was created in. */
+  readonly path: string;
+  /** Time from the end of the part before to the end of this part, on all threads. */
+  readonly ms: number;
+}
+
+/** A program's code, and what the main thread calls. */
+export interface Code {
+  /** The module, for the other threads. */
+  readonly module: WebAssembly.Module;
+  /** Number of threads that run it: 1 if nothing in it can be shared. */
+  readonly threads: number;
+  /** Names of the operations that run in TypeScript. */
+  readonly inTypeScript: readonly string[];
+  /** Prepares the counters of blocks for a run. */
+  readonly reset: () => void;
+  /** The main thread's part of a run, and of one that is measured. */
+  readonly run: () => void;
+  readonly profile: () => void;
+  /** Filled by `profile`. */
+  readonly timings: Timing[];
+  /** Frees the memory of the counters and of the threads. */
+  readonly free: () => void;
+}
+
+/** Calls the TypeScript half of an operation on the device's memory. */
+function hostCall(
+  heap: Heap,
+  { node, call, inputs, outputs }: Step,
+  of: (place: BufferSlice) => number,
+): () => void {
+  const arrays = () => {
+    const array = (place: BufferSlice, { dtype }: { dtype: "f32" | "u32" }) =>
+      heap.view(of(place), place.size, dtype);
+    return {
+      from: inputs.map((place, i) => array(place, node.inputs[i])),
+      to: outputs.map((place, i) => array(place, node.outputs[i])),
+    };
+  };
+  let known = arrays();
+  return () => {
+    // Memory that is not shared moves when it grows.
+    if (!heap.shared) known = arrays();
+    node.op.cpu(known.from, known.to, call);
+  };
+}
+
+/** Compiles a plan; `of` gives the address of a place. */
+export function programCode(
+  heap: Heap,
+  { steps }: Plan,
+  of: (place: BufferSlice) => number,
+  { threads: wanted, spins }: { readonly threads: number; readonly spins: number },
+): Code {
+  const hosts: (() => void)[] = [];
+  const inTypeScript: string[] = [];
+  const entries: Entry[] = [];
+  const names: Omit<Timing, "ms">[] = [];
+  let own = 0;
+  for (const step of steps) {
+    const { node: { op, path }, simd, inputs, outputs, scratch } = step;
+    if (!simd) {
+      entries.push({ host: hosts.length });
+      names.push({ label: op.name, path });
+      hosts.push(hostCall(heap, step, of));
+      inTypeScript.push(op.name);
+      continue;
+    }
+    own = Math.max(own, simd.own ?? 0);
+    for (const phase of simd.phases) {
+      entries.push({ phase, inputs: inputs.map(of), outputs: outputs.map(of), scratch: scratch.map(of) });
+      names.push({ label: phase.label, path });
+    }
+  }
+  const threads = entries.some((entry) => "phase" in entry && entry.phase.blocks > 1) ? wanted : 1;
+  const initial = countersOf(entries, threads);
+  const counters = heap.allocate(initial.byteLength);
+  // Equal low bits of the threads' addresses would share cache sets.
+  const size = 256 * (Math.ceil(own / 64) + 1);
+  const address = heap.allocate(threads * size);
+  const module = listModule(heap, { entries, threads, spins, counters, own: { address, size } });
+  const timings: Timing[] = [];
+  let last = 0;
+  const env = {
+    memory: heap.memory,
+    host: (k: number) => hosts[k](),
+    mark: (k: number) => {
+      const now = performance.now();
+      timings.push({ ...names[k], ms: now - last });
+      last = now;
+    },
+  };
+  const { run, profile } = new WebAssembly.Instance(module, { env }).exports as Record<
+    string,
+    (thread: number) => void
+  >;
+  return {
+    module,
+    threads,
+    inTypeScript,
+    timings,
+    reset: () => heap.view(counters, initial.length, "u32").set(initial),
+    run: () => run(0),
+    profile: () => {
+      last = performance.now();
+      profile(0);
+    },
+    free: () => {
+      heap.free(counters);
+      heap.free(address);
+    },
+  };
+}

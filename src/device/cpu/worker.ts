@@ -1,0 +1,70 @@
+// What a worker thread runs: it waits for jobs in the shared memory, and reads a message whenever a program was compiled.
+// `workerMain` is turned into text and may use nothing from outside itself.
+import type { WORDS } from "./heap.ts";
+
+/** A message to a worker: instantiate the module of a program, or forget it. */
+export type Message = { readonly program: number; readonly module?: WebAssembly.Module };
+
+/** Data of a worker. */
+interface WorkerData {
+  readonly memory: WebAssembly.Memory;
+  readonly thread: number;
+  readonly words: typeof WORDS;
+}
+
+/** The port to the main thread. */
+interface Port {
+  readonly on: (type: "message", listener: (message: Message) => void) => void;
+  readonly postMessage: (program: number) => void;
+}
+
+function workerMain(parentPort: Port, data: WorkerData): void {
+  const { memory, thread, words } = data;
+  const shared = new Int32Array(memory.buffer);
+  const at = (address: number) => address / 4;
+  const programs = new Map<number, Record<string, (thread: number) => void>>();
+  let [seen, seenRuns] = [0, 0];
+  const fail = (error: unknown): void => {
+    // The first thread that fails reports; the others trap at the barrier because of it.
+    if (Atomics.compareExchange(shared, at(words.failed), 0, thread + 1) !== 0) return;
+    const text = new TextEncoder().encode(String((error as Error)?.stack ?? error)).slice(0, 2000);
+    new Uint8Array(memory.buffer).set(text, words.error + 4);
+    Atomics.store(shared, at(words.error), text.length);
+    Atomics.notify(shared, at(words.generation));
+  };
+  /** Runs jobs until there is a message. The main thread waits for every job, so that none is missed. */
+  const work = (): void => {
+    while (Atomics.load(shared, at(words.messages) + thread) === 0) {
+      for (let spin = 0; spin < 20000 && Atomics.load(shared, at(words.wakes)) === seen; spin++);
+      Atomics.wait(shared, at(words.wakes), seen);
+      seen = Atomics.load(shared, at(words.wakes));
+      const runs = Atomics.load(shared, at(words.runs));
+      if (runs === seenRuns) continue;
+      seenRuns = runs;
+      const job = Atomics.load(shared, at(words.job));
+      try {
+        programs.get(job >> 1)![job % 2 ? "profile" : "run"](thread);
+      } catch (error) {
+        fail(error);
+      }
+      Atomics.sub(shared, at(words.busy), 1);
+      Atomics.notify(shared, at(words.busy));
+    }
+  };
+  parentPort.on("message", ({ program, module }) => {
+    Atomics.sub(shared, at(words.messages) + thread, 1);
+    if (module) {
+      const nothing = () => {};
+      const env = { memory, host: nothing, mark: nothing };
+      programs.set(program, new WebAssembly.Instance(module, { env }).exports as never);
+    } else programs.delete(program);
+    parentPort.postMessage(program);
+    work();
+  });
+}
+
+/** The text of the worker, which node:worker_threads evaluates: no file is read and no permission is needed. */
+export const workerText = (): string => `
+const { parentPort, workerData } = require("node:worker_threads");
+(${workerMain})(parentPort, workerData);
+`;

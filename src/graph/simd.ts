@@ -1,0 +1,37 @@
+// How an operation runs in WebAssembly: phases of blocks that threads share.
+import type { Func, I32 } from "../wasm/mod.ts";
+
+/** Addresses of a call's memory, in bytes. Tensors begin at multiples of 256 bytes and may be read up to the next multiple of 16. */
+export interface Addresses {
+  /** The inputs. */
+  readonly inputs: readonly I32[];
+  /** The outputs. An output that is not needed has an address outside the memory. */
+  readonly outputs: readonly I32[];
+  /** The scratch buffers, which all phases and threads share. */
+  readonly scratch: readonly I32[];
+  /** Memory of the thread that runs the block, overwritten by every other block. */
+  readonly own: I32;
+}
+
+/**
+ * Blocks of work that may run in any order, each on one thread; all have ended when the next phase begins. A block's result must
+ * not depend on the thread that runs it, so that results are the same bytes for any number of threads.
+ */
+export interface Phase {
+  /** Name in errors and profiles. */
+  readonly label: string;
+  /** Number of blocks; about 5 to 50 microseconds of work each. */
+  readonly blocks: number;
+  /** Writes the function that computes one block. V8 optimises functions that are called often, not long loops. */
+  readonly kernel: (f: Func, block: I32, at: Addresses) => void;
+}
+
+/** How a call runs on the CPU device: its phases and their memory. */
+export interface Simd {
+  /** In execution order. */
+  readonly phases: readonly Phase[];
+  /** Sizes of the scratch buffers, in elements of four bytes. */
+  readonly scratch?: readonly number[];
+  /** Elements of four bytes that each thread has to itself. Default: 0. */
+  readonly own?: number;
+}

@@ -1,0 +1,235 @@
+// WebAssembly's instructions as typed functions. Nothing is computed when a value is built, and a value used twice is written,
+// and runs, twice (`Func.let` keeps it in a local).
+import { access, type Code, constantOf, double, float, int, lanes, long, make } from "./value.ts";
+import type { F32, F64, Float, I32, Int, Type, V128, Value, Vector } from "./value.ts";
+
+const bitsOf = (x: number): number => new Uint32Array(Float32Array.of(x).buffer)[0];
+
+const floats = (x: Vector): V128 => {
+  if (typeof x !== "number") return x;
+  const bits = bitsOf(x);
+  return lanes([bits, bits, bits, bits]);
+};
+const ints = (x: Vector): V128 => typeof x === "number" ? lanes([x, x, x, x]) : x;
+
+type Operator<A, R extends Type> = (...operands: A[]) => Value<R>;
+
+/** Operators of one family by name: their codes become functions that take operands as `wrap` does. */
+function family<A, R extends Type, C extends Readonly<Record<string, Code>>>(
+  wrap: (x: A) => Value,
+  type: R,
+  codes: C,
+): { readonly [N in keyof C]: Operator<A, R> } {
+  return Object.fromEntries(
+    Object.entries(codes).map(([name, code]) => [name, (...xs: A[]) => make(type, code, ...xs.map(wrap))]),
+  ) as { [N in keyof C]: Operator<A, R> };
+}
+
+/** Operators of a family in order of consecutive codes. */
+function inOrder<const N extends string>(
+  first: number,
+  names: readonly N[],
+  vector = false,
+): Record<N, Code> {
+  return Object.fromEntries(
+    names.map((name, i) => [name, vector ? [0xfd, first + i] : [first + i]] as [N, Code]),
+  ) as Record<N, Code>;
+}
+
+const intOperators = family(
+  int,
+  "i32",
+  {
+    ...inOrder(0x45, ["eqz", "eq", "ne", "ltS", "ltU", "gtS", "gtU", "leS", "leU", "geS", "geU"]),
+    ...inOrder(0x67, ["clz", "ctz", "popcnt", "add", "sub", "mul", "divS", "divU", "remS", "remU", "and"]),
+    ...inOrder(0x72, ["or", "xor", "shl", "shrS", "shrU", "rotl", "rotr"]),
+  } as const,
+);
+
+/** Sums and products of constants are computed here, so that sizes known in advance cost nothing. */
+function folded(name: "add" | "sub" | "mul", of: (a: number, b: number) => number) {
+  return (a: Int, b: Int): I32 => {
+    const [x, y] = [constantOf(a), constantOf(b)];
+    if (x !== undefined && y !== undefined) return int(of(x, y));
+    if (y === 0 && name !== "mul") return int(a);
+    if (x === 0 && name === "add") return int(b);
+    if (y === 1 && name === "mul") return int(a);
+    return intOperators[name](a, b);
+  };
+}
+
+/** Operators of 32-bit integers; comparisons give 1 or 0. */
+export const i32 = {
+  ...intOperators,
+  add: folded("add", (a, b) => a + b),
+  sub: folded("sub", (a, b) => a - b),
+  mul: folded("mul", Math.imul),
+  /** Saturating conversions of a float towards zero; NaN is 0. */
+  truncS: (x: Float): I32 => make("i32", [0xfc, 0], float(x)),
+  truncU: (x: Float): I32 => make("i32", [0xfc, 1], float(x)),
+  /** The bits of a float. */
+  bits: (x: Float): I32 => make("i32", [0xbc], float(x)),
+};
+
+const floatComparisons = ["eq", "ne", "lt", "gt", "le", "ge"] as const;
+const floatFunctions = ["abs", "neg", "ceil", "floor", "trunc", "nearest", "sqrt"] as const;
+const floatArithmetic = ["add", "sub", "mul", "div", "min", "max", "copysign"] as const;
+
+/** Operators of 32-bit floats. */
+export const f32 = {
+  ...family(float, "i32", inOrder(0x5b, floatComparisons)),
+  ...family(float, "f32", inOrder(0x8b, [...floatFunctions, ...floatArithmetic])),
+  fromS: (x: Int): F32 => make("f32", [0xb2], int(x)),
+  fromU: (x: Int): F32 => make("f32", [0xb3], int(x)),
+  demote: (x: F64): F32 => make("f32", [0xb6], x),
+  ofBits: (x: Int): F32 => make("f32", [0xbe], int(x)),
+};
+
+/** Operators of 64-bit floats. */
+export const f64 = {
+  ...family(double, "i32", inOrder(0x61, floatComparisons)),
+  ...family(double, "f64", inOrder(0x99, [...floatFunctions, ...floatArithmetic])),
+  promote: (x: Float): F64 => make("f64", [0xbb], float(x)),
+  fromS: (x: Int): F64 => make("f64", [0xb7], int(x)),
+  fromU: (x: Int): F64 => make("f64", [0xb8], int(x)),
+};
+
+/** Code with an immediate byte: a lane's index. */
+function withLane<T extends Type>(type: T, code: Code, lane: number, ...operands: Value[]): Value<T> {
+  const inner = make(type, code, ...operands);
+  return {
+    type,
+    write(out) {
+      inner.write(out);
+      out.bytes.push(lane);
+    },
+  };
+}
+
+/** Operators on four 32-bit floats; comparisons give all ones or zeros in a lane. */
+export const f32x4 = {
+  ...family(floats, "v128", inOrder(0x41, floatComparisons, true)),
+  ...family(
+    floats,
+    "v128",
+    {
+      ...{ ceil: [0xfd, 0x67], floor: [0xfd, 0x68], trunc: [0xfd, 0x69], nearest: [0xfd, 0x6a] },
+      ...{ abs: [0xfd, 0xe0], neg: [0xfd, 0xe1], sqrt: [0xfd, 0xe3] },
+      ...inOrder(0xe4, ["add", "sub", "mul", "div", "min", "max", "pmin", "pmax"], true),
+      /** madd(a, b, c) = a b + c, and nmadd = -a b + c; one rounding where the processor fuses them. */
+      ...{ madd: [0xfd, 0x105], nmadd: [0xfd, 0x106] },
+    } as const,
+  ),
+  /** A float, or a number, in each lane. */
+  splat: (x: Float): V128 => typeof x === "number" ? floats(x) : make("v128", [0xfd, 0x13], x),
+  lane: (x: Vector, lane: number): F32 => withLane("f32", [0xfd, 0x1f], lane, floats(x)),
+  replace: (x: Vector, lane: number, by: Float): V128 =>
+    withLane("v128", [0xfd, 0x20], lane, floats(x), float(by)),
+  fromS: (x: Vector): V128 => make("v128", [0xfd, 0xfa], ints(x)),
+  fromU: (x: Vector): V128 => make("v128", [0xfd, 0xfb], ints(x)),
+  /** The two doubles as floats in lanes 0 and 1; zeros in lanes 2 and 3. */
+  demote: (x: V128): V128 => make("v128", [0xfd, 0x5e], x),
+};
+
+/** Operators on four 32-bit integers. */
+export const i32x4 = {
+  ...family(
+    ints,
+    "v128",
+    {
+      ...inOrder(0x37, ["eq", "ne", "ltS", "ltU", "gtS", "gtU", "leS", "leU", "geS", "geU"], true),
+      ...{ abs: [0xfd, 0xa0], neg: [0xfd, 0xa1], add: [0xfd, 0xae], sub: [0xfd, 0xb1], mul: [0xfd, 0xb5] },
+      ...inOrder(0xb6, ["minS", "minU", "maxS", "maxU"], true),
+    } as const,
+  ),
+  /** An integer, or a number, in each lane. */
+  splat: (x: Int): V128 => typeof x === "number" ? ints(x) : make("v128", [0xfd, 0x11], x),
+  lane: (x: Vector, lane: number): I32 => withLane("i32", [0xfd, 0x1b], lane, ints(x)),
+  replace: (x: Vector, lane: number, by: Int): V128 => withLane("v128", [0xfd, 0x1c], lane, ints(x), int(by)),
+  shl: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xab], ints(x), int(by)),
+  shrS: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xac], ints(x), int(by)),
+  shrU: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xad], ints(x), int(by)),
+  /** Saturating conversions of four floats towards zero; NaN is 0. */
+  truncS: (x: Vector): V128 => make("v128", [0xfd, 0xf8], floats(x)),
+  truncU: (x: Vector): V128 => make("v128", [0xfd, 0xf9], floats(x)),
+  /** 1 if no lane is 0. */
+  allTrue: (x: Vector): I32 => make("i32", [0xfd, 0xa3], ints(x)),
+  /** The sign bits of the lanes, lane 0 lowest. */
+  bitmask: (x: Vector): I32 => make("i32", [0xfd, 0xa4], ints(x)),
+};
+
+/** Operators on two 64-bit floats. */
+export const f64x2 = {
+  ...family(
+    (x: V128) => x,
+    "v128",
+    {
+      abs: [0xfd, 0xec],
+      neg: [0xfd, 0xed],
+      sqrt: [0xfd, 0xef],
+      ...inOrder(0xf0, ["add", "sub", "mul", "div", "min", "max"], true),
+    } as const,
+  ),
+  splat: (x: F64 | number): V128 => make("v128", [0xfd, 0x14], double(x)),
+  lane: (x: V128, lane: number): F64 => withLane("f64", [0xfd, 0x21], lane, x),
+  /** The floats in lanes 0 and 1 as doubles. */
+  promote: (x: V128): V128 => make("v128", [0xfd, 0x5f], x),
+};
+
+/** Operators on the 128 bits of a vector. */
+export const v128 = {
+  ...family(
+    (x: V128) => x,
+    "v128",
+    { not: [0xfd, 0x4d], ...inOrder(0x4e, ["and", "andnot", "or", "xor"], true) } as const,
+  ),
+  /** Bits of `a` where `mask` has ones, else bits of `b`. */
+  select: (mask: V128, a: Vector, b: Vector): V128 => make("v128", [0xfd, 0x52], floats(a), floats(b), mask),
+  /** 1 if any bit is set. */
+  anyTrue: (x: V128): I32 => make("i32", [0xfd, 0x53], x),
+  /** Four 32-bit lanes chosen from the lanes 0..3 of `a` and 4..7 of `b`. */
+  shuffle(a: V128, b: V128, order: readonly [number, number, number, number]): V128 {
+    const inner = make("v128", [0xfd, 0x0d], a, b);
+    return {
+      type: "v128",
+      write(out) {
+        inner.write(out);
+        for (const lane of order) for (let byte = 0; byte < 4; byte++) out.bytes.push(4 * lane + byte);
+      },
+    };
+  },
+};
+
+/** The horizontal sum of four floats: (0 + 2) + (1 + 3). `x` must be cheap to repeat: it is written twice. */
+export function sumLanes(x: V128): F32 {
+  const pairs = f32x4.add(x, v128.shuffle(x, x, [2, 3, 2, 3]));
+  return f32.add(f32x4.lane(pairs, 0), f32x4.lane(pairs, 1));
+}
+
+/** `a` if the condition is not 0, else `b`; both are computed. */
+export function select<T extends Type>(condition: Int, a: Value<T>, b: Value<T>): Value<T> {
+  return {
+    type: a.type,
+    write(out) {
+      a.write(out);
+      b.write(out);
+      int(condition).write(out);
+      if (a.type === "v128") out.bytes.push(0x1c, 1, 0x7b);
+      else out.bytes.push(0x1b);
+    },
+  };
+}
+
+/** Atomic accesses to 32-bit integers, sequentially consistent. */
+export const atomic = {
+  load: (address: Int, offset = 0): I32 => access("i32", [0xfe, 0x10], 2, offset, int(address)),
+  /** Adds, and returns the value before. */
+  add: (address: Int, by: Int, offset = 0): I32 =>
+    access("i32", [0xfe, 0x1e], 2, offset, int(address), int(by)),
+  /** Waits while the value is `expected`, at most `nanoseconds`: 0 woken, 1 another value, 2 timed out. */
+  wait: (address: Int, expected: Int, nanoseconds: bigint, offset = 0): I32 =>
+    access("i32", [0xfe, 0x01], 2, offset, int(address), int(expected), long(nanoseconds)),
+  /** Wakes up to `count` threads that wait at the address; returns how many. */
+  notify: (address: Int, count: Int, offset = 0): I32 =>
+    access("i32", [0xfe, 0x00], 2, offset, int(address), int(count)),
+};

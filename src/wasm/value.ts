@@ -1,0 +1,177 @@
+// Values: code that leaves one number or vector on the stack, constants, and reads of memory.
+import type { Bytes } from "./bytes.ts";
+
+/** Types of values: integers, floats, and vectors of 16 bytes. */
+export type Type = "i32" | "i64" | "f32" | "f64" | "v128";
+
+/** Where code is written: the bytes, and the addresses of constant vectors if these are kept in memory. */
+export interface Output {
+  /** The code. */
+  readonly bytes: Bytes;
+  /** The address of a constant of four 32-bit lanes; undefined: it is written into the code. */
+  readonly constant?: (lanes: Uint32Array) => number | undefined;
+}
+
+/** Code that yields a value of type `T`. */
+export interface Value<T extends Type = Type> {
+  /** Type of the value. */
+  readonly type: T;
+  /** Writes the code. */
+  readonly write: (out: Output) => void;
+}
+
+/** A 32-bit integer. */
+export type I32 = Value<"i32">;
+/** A 64-bit integer. */
+export type I64 = Value<"i64">;
+/** A 32-bit float. */
+export type F32 = Value<"f32">;
+/** A 64-bit float. */
+export type F64 = Value<"f64">;
+/** A vector: four 32-bit lanes, or two 64-bit lanes. */
+export type V128 = Value<"v128">;
+/** An integer, or a number that stands for a constant. */
+export type Int = I32 | number;
+/** A float, or a number that stands for a constant. */
+export type Float = F32 | number;
+/** A vector, or a number that stands for a vector with this value in each lane. */
+export type Vector = V128 | number;
+
+/** Codes of two bytes begin with 0xfc (saturating conversions, memory), 0xfd (vectors) or 0xfe (atomics). */
+export type Code = readonly [number] | readonly [prefix: 0xfc | 0xfd | 0xfe, number];
+
+/** Writes an operation code. */
+export function writeCode(out: Output, [first, second]: Code): void {
+  out.bytes.push(first);
+  if (second !== undefined) out.bytes.unsigned(second);
+}
+
+/** Code that writes operands, then the operation. */
+export function make<T extends Type>(type: T, code: Code, ...operands: readonly Value[]): Value<T> {
+  return {
+    type,
+    write(out) {
+      for (const operand of operands) operand.write(out);
+      writeCode(out, code);
+    },
+  };
+}
+
+/** The number of a constant integer; undefined for other values. */
+const constants = new WeakMap<Value, number>();
+
+/** An integer as a value. */
+export function int(x: Int): I32 {
+  if (typeof x !== "number") return x;
+  const value: I32 = {
+    type: "i32",
+    write(out) {
+      out.bytes.push(0x41);
+      out.bytes.signed(x | 0);
+    },
+  };
+  constants.set(value, x | 0);
+  return value;
+}
+
+/** The number of an integer that is a constant, else undefined. */
+export const constantOf = (x: Int): number | undefined => typeof x === "number" ? x | 0 : constants.get(x);
+
+/** A float as a value. */
+export function float(x: Float): F32 {
+  if (typeof x !== "number") return x;
+  return {
+    type: "f32",
+    write(out) {
+      out.bytes.push(0x43);
+      out.bytes.float(x);
+    },
+  };
+}
+
+/** A 64-bit float as a value. */
+export function double(x: F64 | number): F64 {
+  if (typeof x !== "number") return x;
+  return {
+    type: "f64",
+    write(out) {
+      out.bytes.push(0x44);
+      out.bytes.double(x);
+    },
+  };
+}
+
+/** A 64-bit integer as a value. */
+export function long(x: I64 | bigint): I64 {
+  if (typeof x !== "bigint") return x;
+  return {
+    type: "i64",
+    write(out) {
+      out.bytes.push(0x42);
+      out.bytes.signed(x);
+    },
+  };
+}
+
+/** A constant vector of four 32-bit lanes, as bits. V8 builds a constant anew at each use: one in memory is faster. */
+export function lanes(bits: readonly [number, number, number, number]): V128 {
+  const words = Uint32Array.from(bits, (x) => x >>> 0);
+  return {
+    type: "v128",
+    write(out) {
+      const address = out.constant?.(words);
+      if (address !== undefined) return load("v128", address).write(out);
+      writeCode(out, [0xfd, 0x0c]);
+      out.bytes.append(new Uint8Array(words.buffer));
+    },
+  };
+}
+
+const LOADS: Readonly<Record<Type, Code>> = {
+  i32: [0x28],
+  i64: [0x29],
+  f32: [0x2a],
+  f64: [0x2b],
+  v128: [0xfd, 0x00],
+};
+
+/** Writes an access's alignment, which is a hint, and its offset. */
+export function writeAccess(out: Output, align: number, offset: number): void {
+  out.bytes.unsigned(align);
+  out.bytes.unsigned(offset);
+}
+
+/** Code that accesses memory at a constant offset from an address. */
+export function access<T extends Type>(
+  type: T,
+  code: Code,
+  align: number,
+  offset: number,
+  ...operands: Value[]
+): Value<T> {
+  const inner = make(type, code, ...operands);
+  return {
+    type,
+    write(out) {
+      inner.write(out);
+      writeAccess(out, align, offset);
+    },
+  };
+}
+
+/** The value at an address plus a constant offset, in bytes. */
+export function load<T extends Type>(type: T, address: Int, offset = 0): Value<T> {
+  return access(type, LOADS[type], 2, offset, int(address));
+}
+
+/** One 32-bit value in all lanes. */
+export const loadSplat = (address: Int, offset = 0): V128 =>
+  access("v128", [0xfd, 0x09], 2, offset, int(address));
+
+/** One 32-bit value in lane 0, zeros in the others. */
+export const loadZero = (address: Int, offset = 0): V128 =>
+  access("v128", [0xfd, 0x5c], 2, offset, int(address));
+
+/** Two 32-bit values in lanes 0 and 1, zeros in the others. */
+export const loadTwo = (address: Int, offset = 0): V128 =>
+  access("v128", [0xfd, 0x5d], 2, offset, int(address));
