@@ -2,7 +2,7 @@
 // `deno run -A bench/step_profile.ts [configuration]`
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device } from "../src/device/device.ts";
-import { plan, type Step } from "../src/device/plan.ts";
+import type { Step } from "../src/device/plan.ts";
 import { recordOp } from "../src/graph/structure.ts";
 import { apply, formatSpec, type Spec, type Tensor } from "../src/graph/tensor.ts";
 import { callRunner, measure, openWebgpu, printColumns, randomState } from "./measure.ts";
@@ -38,7 +38,7 @@ const config = await loadConfig(Deno.args[0] ?? "nanogpt_cpu", []);
 using device = await openWebgpu();
 const { graph } = trainingStep(config).step;
 const kinds = new Map<string, Step[]>();
-for (const step of plan(graph, device.target).steps) {
+for (const step of device.plan(graph).steps) {
   if (step.lowered.dispatches.length === 0) continue;
   kinds.set(kindOf(step), [...kinds.get(kindOf(step)) ?? [], step]);
 }

@@ -44,6 +44,8 @@ export interface Device extends Disposable {
   define(name: string, spec: Spec, values?: Values): void;
   /** Reads states by name, with their values after the runs so far: copies are queued at once. */
   read(names: readonly string[]): Promise<Values[]>;
+  /** Plans a graph for this device. */
+  plan(graph: Graph): Plan;
   /**
    * Throws a `UserError` if programs that are on the device together need more than it has: memory, buffers, bindings,
    * workgroups. Nothing is allocated or compiled.

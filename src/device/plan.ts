@@ -128,6 +128,17 @@ function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: 
  * @throws {UserError} if a kernel's loops exceed the target's limit of iterations
  */
 export function plan(graph: Graph, target?: Target | "simd"): Plan {
+  const known = plans.get(graph) ?? new Map<Target | "simd" | undefined, Plan>();
+  plans.set(graph, known);
+  const planned = known.get(target) ?? planOf(graph, target);
+  known.set(target, planned);
+  return planned;
+}
+
+/** Plans by graph: the cost of a run, the choice of its device and its programs need the same ones. */
+const plans = new WeakMap<Graph, Map<Target | "simd" | undefined, Plan>>();
+
+function planOf(graph: Graph, target?: Target | "simd"): Plan {
   const outputs = graph.outputs ?? {};
   const roots = [...Object.values(outputs), ...(graph.effects ?? [])];
   const nodes = ancestors(roots);

@@ -158,6 +158,7 @@ export function referenceDevice(
         const { values, spec } = entryOf("state", device.states, name);
         return values.slice(0, sizeOf(spec));
       }),
+    plan: (graph) => plan(graph),
     check: (plans) => check(device, plans),
     // deno-lint-ignore require-await
     compile: async (graph) => compile(device, graph),

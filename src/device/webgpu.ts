@@ -4,6 +4,7 @@ import type { Target } from "../graph/tensor.ts";
 import type { Device, Program } from "./device.ts";
 import { causeOf, defineState, DeviceLostError, fail, type Gpu, readBack } from "./gpu_memory.ts";
 import { checkProgram, compileProgram } from "./gpu_program.ts";
+import { plan } from "./plan.ts";
 import type { Graph } from "./plan.ts";
 import { entryOf } from "./checks.ts";
 
@@ -102,6 +103,7 @@ export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"
     define: (name, spec, values) => defineState(gpu, name, spec, values),
     read: async (names) =>
       await readBack(gpu, names.map((name) => ({ ...entryOf("state", gpu.states, name), offset: 0 }))),
+    plan: (graph) => plan(graph, gpu.target),
     check: (plans) => plans.forEach((planned) => checkProgram(gpu, planned)),
     compile(graph: Graph): Promise<Program> {
       // Compiles one program at a time, so that no other program uses the states that a failed compilation frees.

@@ -5,7 +5,6 @@ import { textBehind, type Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { thisMachine } from "../device/machine.ts";
 import { showBytes } from "../base/units.ts";
-import { plan } from "../device/plan.ts";
 import { atPlace, UserError } from "../base/errors.ts";
 import { beamSearch } from "./beams.ts";
 import { generationWork, nextLogits } from "./next_logits.ts";
@@ -169,7 +168,7 @@ function checkBeams(device: Device, model: LanguageModel, beams: number, length:
   atPlace(`beams: ${beams} is too much`, () => {
     if (texts > heap) throw new UserError(`${showBytes(texts)} for texts, the heap has ${showBytes(heap)}.`);
     const work = generationWork(model, beams, length, tokens);
-    device.check(work.map(({ graph }) => plan(graph, device.target)));
+    device.check(work.map(({ graph }) => device.plan(graph)));
   });
 }
 

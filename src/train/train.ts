@@ -3,8 +3,7 @@ import { dirname } from "node:path";
 import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { DeviceLostError } from "../device/gpu_memory.ts";
-import { type Plan, plan } from "../device/plan.ts";
-import type { Target } from "../graph/tensor.ts";
+import { type Graph, type Plan, plan } from "../device/plan.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { sourcesLine } from "../data/mod.ts";
 import { refuseRenamed, UserError } from "../base/errors.ts";
@@ -53,9 +52,7 @@ export interface Cost {
 }
 
 /**
- * Plans the programs of a run's steps and evaluations without a device: memory in bytes, operations and dispatches per step.
- *
- * @param target the device's target, which kernels are lowered for; without it dispatches are not counted
+ * Plans the programs of a run's steps and evaluations without a device: memory in bytes, operations per step.
  *
  * @example
  * ```ts
@@ -65,13 +62,13 @@ export interface Cost {
  * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP per step
  * ```
  */
-export function costOf(model: Model & Partial<Experiment>, target?: Target): Cost {
-  return costOfPlans(model, plansOf(graphsOf(model), target));
+export function costOf(model: Model & Partial<Experiment>): Cost {
+  return costOfPlans(model, plansOf(graphsOf(model), plan));
 }
 
 /** The plans of a run's steps, the most frequent one last, then of its evaluation; each allocates its own memory. */
-function plansOf({ steps, evaluation }: RunGraphs, target?: Target): Plan[] {
-  return [...steps.values(), evaluation].map((graph) => plan(graph, target));
+function plansOf({ steps, evaluation }: RunGraphs, plan: (graph: Graph) => Plan): Plan[] {
+  return [...steps.values(), evaluation].map((graph) => plan(graph));
 }
 
 function costOfPlans({ config, layout }: Model, plans: readonly Plan[]): Cost {
@@ -183,13 +180,13 @@ async function deviceFor(experiment: Experiment, done: number): Promise<ChosenDe
   const graphs = graphsOf(experiment);
   const chosen = await chooseDevice(requested, () => runWork(experiment, done, graphs));
   using opened = new DisposableStack();
-  const { target } = opened.use(chosen.device);
-  const plans = withNumber(config, () => plansOf(graphs, target));
+  const device = opened.use(chosen.device);
+  const plans = withNumber(config, () => plansOf(graphs, device.plan));
   const check = () => {
     const others = otherWork(experiment);
     withNumber(config, () => {
-      chosen.device.check([plan(initialGraph(layout, seed), target)]);
-      chosen.device.check([...plans, ...others.map(({ graph }) => plan(graph, target))]);
+      device.check([device.plan(initialGraph(layout, seed))]);
+      device.check([...plans, ...others.map(({ graph }) => device.plan(graph))]);
     });
   };
   opened.move();

@@ -254,6 +254,7 @@ export function cpuDevice(options: CpuOptions = {}): CpuDevice {
         const { spec, address } = entryOf("state", cpu.states, name);
         return cpu.heap.view(address, sizeOf(spec), spec.dtype).slice();
       }),
+    plan: (graph) => plan(graph, "simd"),
     check: (plans) => check(cpu, plans),
     compile: (graph) => compile(cpu, graph),
     [Symbol.dispose]() {
