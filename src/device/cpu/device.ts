@@ -39,6 +39,8 @@ export interface CpuProgram extends Program {
 export interface CpuDevice extends Device {
   /** Number of threads. */
   readonly threads: number;
+  /** Bytes of its memory in use by states and programs. */
+  memory(): number;
   /** Plans a graph and compiles it to WebAssembly; creates missing states, zeroed. */
   compile(graph: Graph): Promise<CpuProgram>;
 }
@@ -247,6 +249,7 @@ export function cpuDevice(options: CpuOptions = {}): CpuDevice {
     software: true,
     target: undefined,
     threads,
+    memory: () => cpu.heap.used,
     define: (name, spec, values) => void define(cpu, name, spec, values),
     // deno-lint-ignore require-await
     read: async (names) =>

@@ -25,16 +25,17 @@ export const WORDS = {
   runs: 388,
   job: 392,
   busy: 512,
-  /** Messages that each worker has not yet read: one word per thread. */
+  /** One word per thread: messages that the worker has not read yet, and the last run that it has ended. */
   messages: 1024,
+  ended: 3072,
   /** Length and UTF-8 bytes of the error of the thread that failed. */
-  error: 2048,
+  error: 4096,
 } as const;
 
 /** Most threads: each has a word at `WORDS.messages`. */
 export const MAX_THREADS = 256;
 
-const CONSTANTS = 4096;
+const CONSTANTS = 8192;
 const FIRST = PAGE;
 const ALIGN = 256;
 

@@ -25,6 +25,8 @@ export interface List {
   readonly threads: number;
   /** Rounds that a thread spins at a barrier before it sleeps. */
   readonly spins: number;
+  /** Seconds that it waits at a barrier for a thread that gives no sign, before it fails. */
+  readonly silence: number;
   /** Address of the counters of blocks, `countersOf` long. */
   readonly counters: number;
   /** Address and size in bytes of each thread's own memory. */
@@ -55,7 +57,7 @@ export function countersOf(entries: readonly Entry[], threads: number): Uint32Ar
 }
 
 /** Writes the function that waits for all threads. It traps if one has failed. */
-function barrier(module: Module, { threads, spins }: List): FunctionRef {
+function barrier(module: Module, { threads, spins, silence }: List): FunctionRef {
   const generation = atomic.load(WORDS.generation);
   return module.func({ params: [] }, (f) => {
     const g = f.let(generation);
@@ -71,15 +73,11 @@ function barrier(module: Module, { threads, spins }: List): FunctionRef {
     f.while(() => i32.eq(generation, g), () => {
       const result = atomic.wait(WORDS.generation, g, 1_000_000_000n);
       f.if(i32.eq(result, 2), () => f.set(seconds, i32.add(seconds, 1)));
-      // A thread that gives no sign for so long has died: no block takes a tenth of this.
-      f.if(i32.or(atomic.load(WORDS.failed), i32.gtU(seconds, SILENCE)), () => f.trap());
+      f.if(i32.or(atomic.load(WORDS.failed), i32.geU(seconds, silence)), () => f.trap());
     });
     f.drop(atomic.add(WORDS.sleepers, -1));
   });
 }
-
-/** Seconds that a thread waits at a barrier for another one. */
-export const SILENCE = 60;
 
 /** The function of a phase's blocks. */
 function kernelOf(module: Module, { phase, inputs, outputs, scratch }: PhaseEntry) {

@@ -1,7 +1,7 @@
 // The worker threads of a CPU device. They share its memory; the main thread is thread 0.
 import { Worker } from "node:worker_threads";
 import { type Heap, WORDS } from "./heap.ts";
-import { type Message, workerText } from "./worker.ts";
+import { type Answer, type Message, workerText } from "./worker.ts";
 
 /** Seconds that a worker may take to answer a message. */
 const PATIENCE = 30;
@@ -56,8 +56,8 @@ export function pool(heap: Heap, threads: number): Pool {
           reject(new Error(`CPU thread ${thread} did not start: ${error.message}`, { cause: error }));
         } else resolve();
       };
-      const onMessage = (answer: number): void => {
-        if (answer === program) end();
+      const onMessage = (answer: Answer): void => {
+        if (answer.program === program) end(answer.error ? new Error(answer.error) : undefined);
       };
       const timer = setTimeout(() => end(new Error(`it gave no answer in ${PATIENCE} s.`)), 1000 * PATIENCE);
       worker.on("message", onMessage);
@@ -70,7 +70,11 @@ export function pool(heap: Heap, threads: number): Pool {
     Atomics.notify(words, at(WORDS.generation));
     for (let tries = 0, busy; (busy = Atomics.load(words, at(WORDS.busy))) > 0; tries++) {
       if (tries === 5) {
-        broken = `The CPU device stopped: ${busy} of its ${threads} threads no longer answer.`;
+        const runs = Atomics.load(words, at(WORDS.runs));
+        const silent = workers.map((_, i) => i + 1).filter((t) =>
+          Atomics.load(words, at(WORDS.ended) + t) !== runs
+        );
+        broken = `The CPU device stopped: no answer from thread ${silent.join(", ")} of ${threads}.`;
         throw new Error(broken);
       }
       Atomics.wait(words, at(WORDS.busy), busy, 1000);

@@ -13,6 +13,9 @@ export interface Timing {
   readonly ms: number;
 }
 
+/** Seconds after which a thread that gives no sign has died: no block, and no operation in TypeScript, takes so long. */
+const SILENCE = 600;
+
 /** A program's code, and what the main thread calls. */
 export interface Code {
   /** The module, for the other threads. */
@@ -87,7 +90,14 @@ export function programCode(
   // Equal low bits of the threads' addresses would share cache sets.
   const size = 256 * (Math.ceil(own / 64) + 1);
   const address = heap.allocate(threads * size);
-  const module = listModule(heap, { entries, threads, spins, counters, own: { address, size } });
+  const module = listModule(heap, {
+    entries,
+    threads,
+    spins,
+    silence: SILENCE,
+    counters,
+    own: { address, size },
+  });
   const timings: Timing[] = [];
   let last = 0;
   const env = {

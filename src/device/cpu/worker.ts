@@ -5,6 +5,9 @@ import type { WORDS } from "./heap.ts";
 /** A message to a worker: instantiate the module of a program, or forget it. */
 export type Message = { readonly program: number; readonly module?: WebAssembly.Module };
 
+/** A worker's answer to a message. */
+export type Answer = { readonly program: number; readonly error?: string };
+
 /** Data of a worker. */
 interface WorkerData {
   readonly memory: WebAssembly.Memory;
@@ -15,7 +18,7 @@ interface WorkerData {
 /** The port to the main thread. */
 interface Port {
   readonly on: (type: "message", listener: (message: Message) => void) => void;
-  readonly postMessage: (program: number) => void;
+  readonly postMessage: (answer: Answer) => void;
 }
 
 function workerMain(parentPort: Port, data: WorkerData): void {
@@ -47,18 +50,22 @@ function workerMain(parentPort: Port, data: WorkerData): void {
       } catch (error) {
         fail(error);
       }
+      Atomics.store(shared, at(words.ended) + thread, runs);
       Atomics.sub(shared, at(words.busy), 1);
       Atomics.notify(shared, at(words.busy));
     }
   };
   parentPort.on("message", ({ program, module }) => {
     Atomics.sub(shared, at(words.messages) + thread, 1);
-    if (module) {
+    try {
       const nothing = () => {};
       const env = { memory, host: nothing, mark: nothing };
-      programs.set(program, new WebAssembly.Instance(module, { env }).exports as never);
-    } else programs.delete(program);
-    parentPort.postMessage(program);
+      if (module) programs.set(program, new WebAssembly.Instance(module, { env }).exports as never);
+      else programs.delete(program);
+      parentPort.postMessage({ program });
+    } catch (error) {
+      parentPort.postMessage({ program, error: String(error) });
+    }
     work();
   });
 }
