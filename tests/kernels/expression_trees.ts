@@ -1,14 +1,17 @@
-// Random expressions, special numbers, and their agreement on the devices: float64, the float32 CPU and WebGPU under both
-// schedules. Many trees are compiled into one kernel, because compilation dominates the time.
+// Random expressions, special numbers, and their agreement on the devices: float64, float32, WebGPU under both schedules and
+// WebAssembly. Many trees are compiled into one kernel, because compilation dominates the time.
 import { erf } from "../../kernels/expression/erf.ts";
 import * as e from "../../kernels/expression/expression.ts";
+import { toWasm } from "../../kernels/expression/wasm.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../../kernels/expression/wgsl.ts";
+import { gather } from "../../kernels/simd/vectors.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
 import { apply, type Floats, type Op, workgroups1d } from "../../src/graph/tensor.ts";
+import { element, i32, i32x4, lanes } from "../../src/wasm/mod.ts";
 import { encloses, type Enclosure, enclosureOf, isSharp } from "./enclosure.ts";
-import { webgpuDevices } from "./harness.ts";
+import { kernelDevices, nameOf } from "./harness.ts";
 
 type Expression = e.Expression;
 
@@ -128,6 +131,20 @@ fn main(@builtin(local_invocation_index) i: u32, @builtin(num_workgroups) groups
       workgroups: workgroups1d(ROWS, ROWS),
     }],
   }),
+  simd: ({ attrs: { expressions } }) => ({
+    phases: expressions.map((tree, n) => ({
+      label: `tree ${n}`,
+      blocks: ROWS / 4,
+      kernel(f, block, { inputs: [rows, table], outputs: [y] }) {
+        const first = i32x4.mul(i32x4.add(i32x4.splat(i32.mul(block, 4)), lanes([0, 1, 2, 3])), 3);
+        const variables = Object.fromEntries(
+          VARIABLES.map((name, k) => [name, gather(rows, f.let(i32x4.add(first, k)))]),
+        );
+        const value = toWasm(tree, f, variables, { table: (index) => gather(table, index) });
+        f.store(element(y, block, 16), value, 4 * ROWS * n);
+      },
+    })),
+  }),
   cpu([rows, table], [out], { attrs: { expressions } }) {
     expressions.forEach((tree, n) => {
       const f = e.toFunction(tree, [...VARIABLES, "table"]);
@@ -183,7 +200,7 @@ export async function agreementOf(
   const devices = [
     ["float64", f64],
     ["float32", f32],
-    ...(await webgpuDevices()).map((d) => [d.target!.kind, d]),
+    ...(await kernelDevices()).map((d) => [nameOf(d), d]),
   ] as [
     string,
     typeof f64,

@@ -12,7 +12,7 @@ import { matmul } from "../../kernels/matmul/op.ts";
 import { sgd } from "../../kernels/optimizers/sgd.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
-import { type Case, evaluate, webgpuDevices } from "./harness.ts";
+import { type Case, evaluate, kernelDevices, nameOf } from "./harness.ts";
 import { runSteps, type Tested } from "./optimizer_steps.ts";
 
 const x = e.variable("x");
@@ -21,10 +21,10 @@ const x = e.variable("x");
 async function everywhere(testCase: Case): Promise<[string, Record<string, ArrayLike<number>>][]> {
   using f64 = referenceDevice({ precision: "f64" });
   using f32 = referenceDevice();
-  const devices = [f64, f32, ...await webgpuDevices()];
-  const names = ["float64", "float32", "software schedule", "gpu schedule"];
   const results: [string, Record<string, ArrayLike<number>>][] = [];
-  for (const [n, device] of devices.entries()) results.push([names[n], await evaluate(device, testCase)]);
+  for (const device of [f64, f32, ...await kernelDevices()]) {
+    results.push([device === f64 ? "float64" : nameOf(device), await evaluate(device, testCase)]);
+  }
   return results;
 }
 
@@ -312,7 +312,7 @@ const STEPS: Record<string, Tested> = {
 for (const [name, tested] of Object.entries(STEPS)) {
   Deno.test(`one NaN in the gradient makes the clipped step of ${name} NaN everywhere, on every device`, async () => {
     using f64 = referenceDevice({ precision: "f64" });
-    for (const device of [f64, ...await webgpuDevices()]) {
+    for (const device of [f64, ...await kernelDevices()]) {
       const steps = [{ lr: 0.1, gradient: Float64Array.of(1, NaN, 3) }];
       const [{ parameter }] = await runSteps(device, tested, Float64Array.of(1, 2, 3), steps);
       assert.ok(parameter.every(Number.isNaN), `${device.adapter}: ${parameter}`);

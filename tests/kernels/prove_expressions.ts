@@ -20,7 +20,7 @@ await cli.runCommand({
   const progress = (done: number) => done % 2000 === 0 && console.log(`${done} trees, ${seconds()} s`);
   const { failures, functions, ...results } = await agreementOf(trees, seed, { progress });
   const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
-  console.log(`${results.values} values on 4 devices; ${percent(results.specials)} of the inputs special;`);
+  console.log(`${results.values} values on 5 devices; ${percent(results.specials)} of the inputs special;`);
   console.log(`${percent(results.sharp / results.values)} are NaN for sure, or known to three digits`);
   console.log(Object.entries(functions).map(([f, n]) => `${f} ${n}`).join(", "));
   for (const failure of failures.slice(0, 10)) console.log(failure);

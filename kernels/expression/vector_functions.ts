@@ -1,0 +1,145 @@
+// Elementary functions of four floats at once, in WebAssembly: polynomials with errors below 2 units in the last place. NaN,
+// infinities and the ends of the range come out as IEEE 754 and JavaScript have them, whether multiply-adds are fused or not.
+import { f32x4, type Func, i32x4, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
+
+/** A function of each lane of a vector. */
+export type VectorFunction = (f: Func, x: V128) => V128;
+
+/** The sum of c[k] x^(n - k): coefficients from the highest power down. */
+const polynomial = (x: Local<"v128">, [first, ...rest]: readonly number[]): V128 =>
+  rest.reduce<V128>((sum, c) => f32x4.madd(sum, x, c), f32x4.splat(first));
+
+/** Added to a number below 2^22, it rounds it to an integer, which then stands in the low bits. */
+const ROUND = 1.5 * 2 ** 23;
+const ROUND_BITS = 0x4b400000;
+/** The part of ln 2 whose products with small integers are exact, and the rest. */
+const LN2 = [0.693359375, -2.12194440e-4] as const;
+/** e^r for |r| <= ln(2) / 2. Source: N. Juffa, "A more accurate, performance-competitive implementation of expf()", 2015. */
+const EXP = [1.37805939e-3, 8.37312452e-3, 4.16695364e-2, 1.66664720e-1, 4.99999851e-1, 1, 1];
+
+/** e^x = m 2^n: m, and n in the low bits of a float. x must be between -126 and 126, or NaN, which makes m NaN. */
+function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
+  const n = f.let(f32x4.madd(x, Math.LOG2E, ROUND));
+  const whole = f.let(f32x4.sub(n, ROUND));
+  const r = f.let(f32x4.nmadd(whole, LN2[1], f32x4.nmadd(whole, LN2[0], x)));
+  return { m: polynomial(r, EXP), n };
+}
+
+/** 2^n for integers n. */
+const powerOfTwo = (n: V128): V128 => i32x4.shl(i32x4.add(n, 127), 23);
+
+/** e^x; denormal results are right. */
+export function exp(f: Func, x: V128): V128 {
+  // pmin and pmax with a constant on the right keep NaN. Two factors reach beyond the exponents of normal numbers.
+  const { m, n } = expParts(f, f.let(f32x4.pmax(f32x4.pmin(x, 89), -105)));
+  const whole = f.let(i32x4.sub(n, ROUND_BITS));
+  const half = f.let(i32x4.shrS(whole, 1));
+  return f32x4.mul(f32x4.mul(m, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
+}
+
+/** e^x for x <= 0, faster than `exp`: results below 2^-126.5 are 0. */
+export function expOfNegative(f: Func, x: V128): V128 {
+  const { m, n } = expParts(f, f.let(f32x4.pmax(x, -88)));
+  return f32x4.mul(m, powerOfTwo(n));
+}
+
+/** e^x for numbers x between -87 and 88; NaN gives an arbitrary number. */
+function expInside(f: Func, x: V128): V128 {
+  const { m, n } = expParts(f, f.let(x));
+  return i32x4.add(m, i32x4.shl(n, 23));
+}
+
+const SQRT_HALF_BITS = 0x3f3504f3;
+const LEAST_NORMAL = 2 ** -126;
+
+/** Natural logarithm. Source: FreeBSD e_logf.c (Sun Microsystems, 1993): x = 2^n (1 + y), s = y / (2 + y). */
+export function log(f: Func, x: V128): V128 {
+  x = f.let(x);
+  const tiny = f.let(f32x4.lt(x, LEAST_NORMAL));
+  const shifted = f.let(
+    i32x4.sub(v128.select(tiny, f32x4.mul(x, 2 ** 25), x), SQRT_HALF_BITS),
+  );
+  const n = f.let(f32x4.sub(f32x4.fromS(i32x4.shrS(shifted, 23)), v128.and(tiny, f32x4.splat(25))));
+  const mantissa = i32x4.add(v128.and(shifted, i32x4.splat(0x7fffff)), SQRT_HALF_BITS);
+  const y = f.let(f32x4.sub(mantissa, 1));
+  const s = f.let(f32x4.div(y, f32x4.add(y, 2)));
+  const z = f.let(f32x4.mul(s, s));
+  const series = f32x4.mul(z, polynomial(z, [0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693]));
+  const half = f.let(f32x4.mul(f32x4.mul(y, y), 0.5));
+  const low = f32x4.madd(s, f32x4.add(half, series), f32x4.mul(n, 9.0580006145e-6));
+  const result = f32x4.madd(n, 6.9313812256e-1, f32x4.add(f32x4.sub(low, half), y));
+  const special = v128.select(f32x4.eq(x, 0), -Infinity, NaN);
+  return v128.select(
+    f32x4.gt(x, 0),
+    v128.select(f32x4.lt(x, Infinity), result, x),
+    special,
+  );
+}
+
+const SIGN = 0x80000000;
+const signOf = (x: V128): V128 => v128.and(x, i32x4.splat(SIGN));
+
+/** Hyperbolic tangent. Source of the polynomial near 0: Cephes tanhf. */
+export function tanh(f: Func, x: V128): V128 {
+  x = f.let(x);
+  const a = f.let(f32x4.abs(x));
+  const square = f.let(f32x4.mul(a, a));
+  const near = f.let(f32x4.madd(
+    f32x4.mul(
+      polynomial(square, [
+        -5.70498872745e-3,
+        2.06390887954e-2,
+        -5.37397155531e-2,
+        1.33314422036e-1,
+        -3.33332819422e-1,
+      ]),
+      square,
+    ),
+    a,
+    a,
+  ));
+  const grown = expInside(f, f32x4.mul(f32x4.pmin(a, 10), 2));
+  const far = f32x4.sub(1, f32x4.div(2, f32x4.add(grown, 1)));
+  return v128.or(v128.select(f32x4.ge(a, 0.625), far, near), signOf(x));
+}
+
+/** 1 / (1 + e^-x); denormal results are right. */
+export function sigmoid(f: Func, x: V128): V128 {
+  x = f.let(x);
+  const e = f.let(exp(f, v128.or(x, i32x4.splat(SIGN))));
+  const y = f.let(f32x4.div(e, f32x4.add(e, 1)));
+  // e^-|x| / (1 + e^-|x|) = e (1 - y), in which the rounding errors of y matter less.
+  return v128.select(f32x4.ge(x, 0), f32x4.sub(1, y), f32x4.nmadd(e, y, e));
+}
+
+/** The error function. Source of both approximations: N. Juffa, "Vectorizable implementation of erff", 2018. */
+export function erf(f: Func, x: V128): V128 {
+  x = f.let(x);
+  const a = f.let(f32x4.abs(x));
+  const square = f.let(f32x4.mul(a, a));
+  const near = f.let(f32x4.madd(
+    polynomial(square, [
+      -5.96761703e-4,
+      4.99119423e-3,
+      -2.67681349e-2,
+      1.12819925e-1,
+      -3.76125336e-1,
+      1.28379166e-1,
+    ]),
+    a,
+    a,
+  ));
+  // erf(a) = 1 - e^p(a); it is 1 in float32 from 3.92 on.
+  const c = f.let(f32x4.pmin(a, 4));
+  const power = polynomial(c, [
+    -1.72853470e-5,
+    3.83197126e-4,
+    -3.88396438e-3,
+    2.42546219e-2,
+    -1.06777877e-1,
+    -6.34846687e-1,
+    -1.28717512e-1,
+  ]);
+  const far = f32x4.sub(1, expInside(f, f32x4.sub(f32x4.mul(power, c), c)));
+  return v128.or(v128.select(f32x4.gt(a, 0.927734375), far, near), signOf(x));
+}

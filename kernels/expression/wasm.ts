@@ -1,0 +1,143 @@
+// Expressions in WebAssembly, four values at once. Parts that occur more than once are computed once.
+import { f32x4, type Func, i32x4, type V128, v128 } from "../../src/wasm/mod.ts";
+import {
+  type Binary,
+  entryAt,
+  type Expression,
+  expressionKey,
+  type Lookup,
+  partsOf,
+  type Unary,
+} from "./expression.ts";
+import { erf, exp, log, sigmoid, tanh, type VectorFunction } from "./vector_functions.ts";
+
+const UNARY: Readonly<Record<Unary, VectorFunction>> = {
+  neg: (_, x) => f32x4.neg(x),
+  abs: (_, x) => f32x4.abs(x),
+  sqrt: (_, x) => f32x4.sqrt(x),
+  floor: (_, x) => f32x4.floor(x),
+  ...{ exp, log, tanh, sigmoid, erf },
+};
+
+const ARITHMETIC = { "+": f32x4.add, "-": f32x4.sub, "*": f32x4.mul, "/": f32x4.div } as const;
+const EXTREMES = { min: [f32x4.min, f32x4.pmin], max: [f32x4.max, f32x4.pmax] } as const;
+const COMPARISONS = { "<": f32x4.lt, "<=": f32x4.le, "==": f32x4.eq } as const;
+
+type Comparison = keyof typeof COMPARISONS;
+const isComparison = (f: Binary): f is Comparison => f in COMPARISONS;
+
+/** Values of the variables, by name. */
+export type VectorVariables = Readonly<Record<string, V128>>;
+/** How a table is read: the entries at four flat indices, which are integers within the table. */
+export type VectorTables = Readonly<Record<string, (flatIndex: V128) => V128>>;
+
+/**
+ * Writes the code that computes an expression in each lane. Values are those of JavaScript up to rounding, with NaN and
+ * infinities; a product that is added or subtracted is one multiply-add.
+ *
+ * @returns the value; it may be a long computation, so keep it with `f.let` if it is used twice
+ */
+export function toWasm(e: Expression, f: Func, variables: VectorVariables, tables: VectorTables = {}): V128 {
+  return writer(e, f, variables, tables).value(e);
+}
+
+/** As `toWasm`, but a mask: all bits set in lanes where the expression is not 0 (NaN is not 0), else none. */
+export function toWasmCondition(
+  e: Expression,
+  f: Func,
+  variables: VectorVariables,
+  tables: VectorTables = {},
+): V128 {
+  return writer(e, f, variables, tables).holds(e);
+}
+
+/** How many parts of an expression, by key, have a part with this key. */
+function usesOf(e: Expression): ReadonlyMap<string, number> {
+  const uses = new Map<string, number>();
+  const visit = (x: Expression): void => {
+    const key = expressionKey(x);
+    const before = uses.get(key) ?? 0;
+    uses.set(key, before + 1);
+    if (before === 0) partsOf(x).forEach(visit);
+  };
+  visit(e);
+  return uses;
+}
+
+function writer(root: Expression, f: Func, variables: VectorVariables, tables: VectorTables) {
+  const uses = usesOf(root);
+  const isShared = (e: Expression): boolean => uses.get(expressionKey(e))! > 1;
+  const kept = new Map<string, V128>();
+  /** What `write` gives; for a part that occurs again, a variable that keeps it. */
+  const once = (e: Expression, write: () => V128): V128 => {
+    const key = expressionKey(e);
+    const known = kept.get(key);
+    if (known) return known;
+    const value = write();
+    if (e.kind === "number" || !isShared(e)) return value;
+    const local = f.let(value);
+    kept.set(key, local);
+    return local;
+  };
+  /** The operands of a product that need not be kept. */
+  const factors = (e: Expression): [V128, V128] | undefined =>
+    e.kind === "binary" && e.f === "*" && !isShared(e) ? [value(e.a), value(e.b)] : undefined;
+
+  function binary({ f: op, a, b }: Extract<Expression, { kind: "binary" }>): V128 {
+    if (op === "+" || op === "-") {
+      const right = factors(b);
+      if (right) return (op === "+" ? f32x4.madd : f32x4.nmadd)(...right, value(a));
+      const left = op === "+" ? factors(a) : undefined;
+      if (left) return f32x4.madd(...left, value(b));
+    }
+    if (op === "min" || op === "max") {
+      // The faster instruction returns its left operand if that is NaN.
+      const [exact, fast] = EXTREMES[op];
+      if (b.kind === "number" && !Number.isNaN(b.value)) return fast(value(a), value(b));
+      if (a.kind === "number" && !Number.isNaN(a.value)) return fast(value(b), value(a));
+      return exact(value(a), value(b));
+    }
+    return ARITHMETIC[op as keyof typeof ARITHMETIC](value(a), value(b));
+  }
+
+  function lookup({ table, shape, indices }: Lookup): V128 {
+    const entry = (x: Expression, size: number): V128 => {
+      if (size === 1) return i32x4.splat(0);
+      if (x.kind === "number") return i32x4.splat(entryAt(x.value, size));
+      // The conversion rounds towards zero and makes NaN 0.
+      return i32x4.minS(i32x4.maxS(i32x4.truncS(value(x)), 0), size - 1);
+    };
+    const flat = indices.map((x, k) => entry(x, shape[k])).reduce((sum, index, k) =>
+      i32x4.add(i32x4.mul(sum, shape[k]), index)
+    );
+    return tables[table](f.let(flat));
+  }
+
+  function value(e: Expression): V128 {
+    if (e.kind === "number") return f32x4.splat(e.value);
+    if (e.kind === "binary" && isComparison(e.f)) return v128.and(holds(e), f32x4.splat(1));
+    return once(e, () => {
+      switch (e.kind) {
+        case "variable":
+          return variables[e.name];
+        case "unary":
+          return UNARY[e.f](f, value(e.x));
+        case "binary":
+          return binary(e);
+        case "lookup":
+          return lookup(e);
+        case "select":
+          return v128.select(holds(e.if), value(e.then), value(e.else));
+      }
+    });
+  }
+
+  /** The lanes where an expression is not 0, as a mask. */
+  function holds(e: Expression): V128 {
+    if (e.kind !== "binary" || !isComparison(e.f)) return f32x4.ne(value(e), 0);
+    const compare = COMPARISONS[e.f];
+    return once(e, () => compare(value(e.a), value(e.b)));
+  }
+
+  return { value, holds };
+}
