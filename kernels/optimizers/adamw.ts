@@ -1,5 +1,7 @@
 // AdamW and Adam over flat parameter storage with clipping by the global norm: one in-place kernel for the entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
+import { f32, f32x4, v128 } from "../../src/wasm/mod.ts";
+import { flushed } from "./simd.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
@@ -35,17 +37,31 @@ const step = flatOptimizer<AdamwOptions>({
     [expAvg, expAvgSq],
   ) {
     const decay = coupled ? 1 : 1 - lr * weightDecay;
-    const inGradient = coupled ? weightDecay : 0;
     const rate = lr / correction1;
     return (i, gradient) => {
       const before = parameter[i];
-      const g = gradient + (i < decayedCount ? inGradient * before : 0);
+      const g = gradient + (coupled && i < decayedCount ? weightDecay * before : 0);
       const m = beta1 * expAvg[i] + (1 - beta1) * g;
       const v = beta2 * expAvgSq[i] + (1 - beta2) * g * g;
       expAvg[i] = m;
       expAvgSq[i] = v;
       parameter[i] = (i < decayedCount ? before * decay : before) -
         rate * m / (Math.sqrt(v) / correction2 + eps);
+    };
+  },
+  vectorRule({ betas: [beta1, beta2], eps, weightDecay, coupled }, f, hyper) {
+    const { add, div, madd, mul, nmadd, sqrt, splat } = f32x4;
+    const decay = f.let(splat(f32.sub(1, f32.mul(hyper(0), weightDecay))));
+    const rate = f.let(splat(f32.div(hyper(0), hyper(1))));
+    const scale = f.let(splat(f32.div(1, hyper(2))));
+    return ({ parameter, gradient, states: [expAvg, expAvgSq], decayed }) => {
+      const g = coupled ? f.let(add(gradient, v128.and(decayed, mul(parameter, weightDecay)))) : gradient;
+      // Moments of a gradient that stays 0 would be subnormal for ever: 0.99 times 50 units in the last place are 50 again.
+      const m = f.let(flushed(f.let(madd(expAvg, splat(beta1), mul(g, 1 - beta1)))));
+      const v = f.let(flushed(f.let(madd(expAvgSq, splat(beta2), mul(mul(g, 1 - beta2), g)))));
+      const kept = coupled ? parameter : v128.select(decayed, mul(parameter, decay), parameter);
+      const direction = div(m, madd(sqrt(v), scale, splat(eps)));
+      return { parameter: nmadd(direction, rate, kept), states: [m, v] };
     };
   },
 });
@@ -60,8 +76,8 @@ const step = flatOptimizer<AdamwOptions>({
  *     p <- p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
  *
  * With `coupled` it is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not scaled.
- * Non-finite gradients get no special treatment. Read the results through the returned tensors: the plan rejects later
- * reads of the old ones.
+ * Non-finite gradients get no special treatment, and a device may set subnormal moments to 0. Read the results through the
+ * returned tensors: the plan rejects later reads of the old ones.
  *
  * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
  *

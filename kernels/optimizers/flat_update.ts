@@ -3,6 +3,8 @@
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Floats, Op, Ref, Tensor, Values } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
+import type { F32, Func } from "../../src/wasm/mod.ts";
+import { flatPhase, type VectorRule } from "./simd.ts";
 import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 
 /** Options of every optimizer. */
@@ -68,6 +70,8 @@ export interface FlatUpdate<O> {
   constants?(options: O): Record<string, number | boolean | string>;
   /** The update of one element on the CPU. */
   rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
+  /** The update of four elements in WebAssembly; `hyper` by index. What all elements share is written before it is returned. */
+  vectorRule(options: O, f: Func, hyper: (index: number) => F32): VectorRule;
 }
 
 /** Attributes of the operation; with `freezes` the last input is the mask of trained parameters. */
@@ -78,7 +82,7 @@ type Attrs<O> = O & { readonly freezes: boolean };
  * parameters if it freezes; outputs: parameters and states in place, and the update if kept.
  */
 function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op<Attrs<O>> {
-  const { name, states, hyper: numbers, rule } = optimizer;
+  const { name, states, hyper: numbers, rule, vectorRule } = optimizer;
   const count = states.length;
   return {
     name,
@@ -100,6 +104,14 @@ function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op
     lower: ({ outputs: [parameter], attrs }) => ({
       dispatches: [dispatchOf(optimizer, sizeOf(parameter), attrs)],
     }),
+    simd({ outputs: [parameter], attrs, needed }) {
+      const { clip, decayedCount, freezes } = attrs;
+      const shared = { label: name, size: sizeOf(parameter), states: count, clip, decayedCount, freezes };
+      const keepsUpdate = needed[count + 1] === true;
+      return {
+        phases: [flatPhase({ ...shared, keepsUpdate, rule: (f, at) => vectorRule(attrs, f, at) })],
+      };
+    },
     cpu(inputs, outputs, { attrs }) {
       const gradient = inputs[1];
       const [[squaredNorm], hyper, trainable] = inputs.slice(count + 2);

@@ -1,5 +1,6 @@
 // Lion over flat parameter storage: one in-place kernel for the entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
+import { f32, f32x4, v128 } from "../../src/wasm/mod.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import lionWgsl from "./lion.wgsl" with { type: "text" };
 
@@ -27,6 +28,21 @@ const step = flatOptimizer<LionOptions>({
       const decay = i < decayedCount ? 1 - lr * weightDecay : 1;
       parameter[i] = parameter[i] * decay - lr * direction;
       mean[i] = beta2 * mean[i] + (1 - beta2) * gradient;
+    };
+  },
+  vectorRule({ betas: [beta1, beta2], weightDecay }, f, hyper) {
+    const { gt, lt, madd, mul, nmadd, splat } = f32x4;
+    const decay = f.let(splat(f32.sub(1, f32.mul(hyper(0), weightDecay))));
+    const lr = f.let(splat(hyper(0)));
+    return ({ parameter, gradient, states: [m], decayed }) => {
+      const mixed = f.let(madd(m, splat(beta1), mul(gradient, 1 - beta1)));
+      // 0 and NaN are their own signs.
+      const sign = v128.select(gt(mixed, 0), 1, v128.select(lt(mixed, 0), -1, mixed));
+      const kept = v128.select(decayed, mul(parameter, decay), parameter);
+      return {
+        parameter: nmadd(sign, lr, kept),
+        states: [madd(m, splat(beta2), mul(gradient, 1 - beta2))],
+      };
     };
   },
 });

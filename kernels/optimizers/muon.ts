@@ -7,7 +7,9 @@ import { elementwise, sumSquares } from "../elementwise/op.ts";
 import { max, over, plus, sqrt, times, variable } from "../expression/expression.ts";
 import { checkUpdateOptions, clipFactor, flatOptimizer, statesOf } from "./flat_update.ts";
 import type { FlatUpdateOptions, Updated, UpdateTensors } from "./flat_update.ts";
+import { f32, f32x4 } from "../../src/wasm/mod.ts";
 import { matmul } from "../matmul/op.ts";
+import { directionPhase } from "./simd.ts";
 import directionWgsl from "./muon_direction.wgsl" with { type: "text" };
 import stepWgsl from "./muon_step.wgsl" with { type: "text" };
 
@@ -68,6 +70,9 @@ const muonDirectionOp: Op<DirectionAttrs> = {
       }],
     };
   },
+  simd: ({ outputs: [mean], attrs, needed: [, keeps] }) => ({
+    phases: [directionPhase({ ...attrs, size: sizeOf(mean), keeps })],
+  }),
   cpu([gradient, , [squaredNorm], chosen], [mean, direction], { attrs: { momentum, nesterov, clip } }) {
     const factor = clipFactor(clip, squaredNorm);
     for (let i = 0; i < mean.length; i++) {
@@ -91,6 +96,13 @@ const step = flatOptimizer<FlatUpdateOptions>({
     const decay = 1 - lr * weightDecay;
     return (i, direction) => {
       parameter[i] = parameter[i] * decay - lr * direction;
+    };
+  },
+  vectorRule({ weightDecay }, f, hyper) {
+    const decay = f.let(f32x4.splat(f32.sub(1, f32.mul(hyper(0), weightDecay))));
+    const lr = f.let(f32x4.splat(hyper(0)));
+    return ({ parameter, gradient }) => {
+      return { parameter: f32x4.nmadd(gradient, lr, f32x4.mul(parameter, decay)), states: [] };
     };
   },
 });

@@ -1,5 +1,6 @@
 // Stochastic gradient descent with momentum over flat parameter storage: one in-place kernel for the entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
+import { f32x4, v128 } from "../../src/wasm/mod.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import sgdWgsl from "./sgd.wgsl" with { type: "text" };
 
@@ -24,6 +25,15 @@ const step = flatOptimizer<SgdOptions>({
       const m = momentum * mean[i] + g;
       mean[i] = m;
       parameter[i] -= lr * (nesterov ? g + momentum * m : m);
+    };
+  },
+  vectorRule({ momentum, nesterov, weightDecay }, f, hyper) {
+    const { add, madd, mul, nmadd, splat } = f32x4;
+    const lr = f.let(splat(hyper(0)));
+    return ({ parameter, gradient, states: [mean], decayed }) => {
+      const g = f.let(add(gradient, v128.and(decayed, mul(parameter, weightDecay))));
+      const m = f.let(madd(mean, splat(momentum), g));
+      return { parameter: nmadd(nesterov ? madd(m, splat(momentum), g) : m, lr, parameter), states: [m] };
     };
   },
 });

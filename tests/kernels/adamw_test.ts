@@ -9,7 +9,7 @@ import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { constant, input, state } from "../../src/graph/structure.ts";
 import golden from "../golden/adamw.json" with { type: "json" };
-import { between, type Case, checkKernel, randomInput, relativeError, webgpuDevices } from "./harness.ts";
+import { between, type Case, checkKernel, kernelDevices, randomInput, relativeError } from "./harness.ts";
 
 interface Step {
   readonly lr: number;
@@ -103,7 +103,7 @@ Deno.test("several steps of adamw() equal a plain float64 loop, in 20 random siz
       const [device, tolerance] of [
         [oracle, 1e-12],
         [single, 1e-4],
-        ...(await webgpuDevices()).map((d) => [d, 1e-4]),
+        ...(await kernelDevices()).map((d) => [d, 1e-4]),
       ] as const
     ) {
       const results = (await runSteps(device as Device, initial, steps, options)).at(-1)!;
@@ -158,7 +158,7 @@ Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of th
   using oracle = referenceDevice({ precision: "f64" });
   // In float32 the rounding of the parameters: 1e-6; on the oracle the difference between two orders of summation.
   for (
-    const [device, tolerance] of [[oracle, 1e-14], ...(await webgpuDevices()).map((d) => [d, 1e-6])] as [
+    const [device, tolerance] of [[oracle, 1e-14], ...(await kernelDevices()).map((d) => [d, 1e-6])] as [
       Device,
       number,
     ][]
@@ -187,7 +187,7 @@ Deno.test("clipping adds 1e-6 to the norm, also exactly at the threshold, and ne
     0.5e-3 / 1.001e-3,
   ], [0, 1]];
   for (
-    const [device, tolerance] of [[oracle, 1e-12], ...(await webgpuDevices()).map((d) => [d, 1e-6])] as [
+    const [device, tolerance] of [[oracle, 1e-12], ...(await kernelDevices()).map((d) => [d, 1e-6])] as [
       Device,
       number,
     ][]
@@ -202,7 +202,7 @@ Deno.test("clipping adds 1e-6 to the norm, also exactly at the threshold, and ne
 });
 
 Deno.test("with a gradient of zeros only the decayed parameters move, by lr times the decay", async () => {
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const initial = Float64Array.from({ length: 131 }, (_, i) => i + 1);
     const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.5, clip: 1, decayedCount: 67 } as const;
     const [{ parameter }] = await runSteps(

@@ -7,7 +7,7 @@ import type { Device } from "../../src/device/device.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
 import type { Updated, UpdateTensors } from "../../kernels/optimizers/flat_update.ts";
-import { between, webgpuDevices } from "./harness.ts";
+import { between, kernelDevices } from "./harness.ts";
 
 /** Inputs of one step. */
 export interface Step {
@@ -75,7 +75,7 @@ export async function onDevices(
   using oracle = referenceDevice({ precision: "f64" });
   using single = referenceDevice();
   await test(oracle, (double) => double);
-  for (const device of [single, ...await webgpuDevices()]) await test(device, (_, single) => single);
+  for (const device of [single, ...await kernelDevices()]) await test(device, (_, single) => single);
 }
 
 /** Some steps of random gradients, rounded to float32 so that every device starts from the same numbers. */
