@@ -6,6 +6,7 @@ import { chunkRows } from "../elementwise/op.ts";
 import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import { itemsOf } from "../row_parts.ts";
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
+import { normBackwardSimd, normParametersSimd, normSimd } from "./simd.ts";
 import type { NormAttrs, NormBackwardAttrs, NormParametersAttrs } from "./sizes.ts";
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
@@ -59,6 +60,7 @@ export const normOp: Op<NormAttrs> = {
       }],
     };
   },
+  simd: normSimd,
   cpu: normCpu,
   vjp(node, [dy], needed) {
     const { centered, bias } = node.attrs as NormAttrs;
@@ -98,6 +100,7 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
       }],
     };
   },
+  simd: normBackwardSimd,
   cpu: normBackwardCpu,
   fuseAdd(node, addend) {
     const attrs = node.attrs as NormBackwardAttrs;
@@ -162,6 +165,7 @@ export const normParametersOp: Op<NormParametersAttrs> = {
     return bias ? [parameter, parameter] : [parameter];
   },
   lower: lowerParameters,
+  simd: normParametersSimd,
   cpu: normParametersCpu,
   flops: ({ inputs: [x] }) => 5 * sizeOf(x),
 };

@@ -20,6 +20,7 @@ import {
   relativeError,
   webgpuDevices,
 } from "./harness.ts";
+import { checkNonFinite, checkThreads } from "./simd_cases.ts";
 
 type Kind = "layerNorm" | "layerNorm without bias" | "rmsNorm";
 const KINDS: readonly Kind[] = ["layerNorm", "layerNorm without bias", "rmsNorm"];
@@ -57,10 +58,40 @@ function gradientsOf(rng: RandomStream, kind: Kind): Case {
   return { feeds, outputs, label };
 }
 
+/** The normalisation of x [rows, size] and all gradients, given dy. */
+function complete(kind: Kind, rows: number, size: number): Case {
+  const rng = randomStream(rows, `${kind} of ${size}`);
+  const feeds: Record<string, Values> = {};
+  const x = randomInput(rng, feeds, "x", [rows, size], 3);
+  const [weight, bias] = ["weight", "bias"].map((name) => randomInput(rng, feeds, name, [size]));
+  const dy = randomInput(rng, feeds, "dy", [rows, size]);
+  const y = build(kind, x, weight, bias);
+  const wrt = { x, weight, ...(kind === "layerNorm" ? { bias } : {}) };
+  const slopes = grad(sumAll(multiply(y, dy)), Object.values(wrt));
+  const gradients = Object.fromEntries(Object.keys(wrt).map((name, i) => [`d${name}`, slopes[i]]));
+  if (kind !== "layerNorm") delete feeds.bias;
+  return { feeds, outputs: { y, ...gradients }, label: `${kind} of ${rows}x${size}` };
+}
+
+/** Rows and sizes with every number of rows of a last group, and every tail of a row and of a strip of columns. */
+const ODD_SHAPES = [[1, 4], [2, 7], [3, 18], [5, 33], [6, 67], [9, 130], [600, 3], [1030, 20]];
+
 for (const kind of KINDS) {
-  Deno.test(`${kind} equals float64 on WebGPU`, () => checkKernel(kind, (rng) => normCase(rng, kind, 600)));
+  Deno.test(`${kind} and its gradients equal float64 for thin and odd shapes`, async () => {
+    for (const [rows, size] of ODD_SHAPES) {
+      await checkKernel(kind, () => complete(kind, rows, size), { count: 1 });
+    }
+  });
+  Deno.test(`${kind} and its gradients are the same bytes for any number of threads`, () => {
+    return checkThreads(complete(kind, 601, 71), ["norm", "norm_backward", "norm_parameters"]);
+  });
+  Deno.test(`${kind} and its gradients are not finite where the reference device's are not`, async () => {
+    for (const size of [4, 7]) await checkNonFinite(complete(kind, 6, size));
+  });
+  Deno.test(`${kind} equals float64 on every device`, () =>
+    checkKernel(kind, (rng) => normCase(rng, kind, 600)));
   // Measured 3e-7; an error in any term exceeds 1e-5.
-  Deno.test(`${kind}'s gradients, with and without an addend, equal float64 on WebGPU`, () => {
+  Deno.test(`${kind}'s gradients, with and without an addend, equal float64 on every device`, () => {
     return checkKernel(`${kind} gradients`, (rng) => gradientsOf(rng, kind), { tolerance: 1e-5 });
   });
   Deno.test(`${kind}'s gradients equal central differences`, () => {

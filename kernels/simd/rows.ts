@@ -1,0 +1,120 @@
+// Rows of floats for kernels in WebAssembly: blocks of rows, loops over a row four floats at a time, and sums of several rows
+// at once, whose additions do not wait for each other.
+import { type Func, type I32, i32, int, select, v128 } from "../../src/wasm/mod.ts";
+import { f32x4, lanes, type V128 } from "../../src/wasm/mod.ts";
+
+/** Four consecutive floats of a row, or the one to three at its end. */
+export interface Part {
+  /** Number of floats. */
+  readonly count: number;
+  /** The same lanes, with zeros past the end of the row. A vector that is loaded there holds other values in them. */
+  keep(x: V128): V128;
+  /** Stores the lanes that are in the row. */
+  store(f: Func, address: I32, x: V128, offset: number): void;
+}
+
+/** Four floats. */
+export const WHOLE: Part = {
+  count: 4,
+  keep: (x) => x,
+  store: (f, address, x, offset) => f.store(address, x, offset),
+};
+
+/** The last `count` floats of a row, one to three. */
+export function end(count: number): Part {
+  const ones = (lane: number): number => lane < count ? -1 : 0;
+  return {
+    count,
+    keep: (x) => v128.and(x, lanes([ones(0), ones(1), ones(2), ones(3)])),
+    store(f, address, x, offset) {
+      const kept = f.let(x);
+      for (let lane = 0; lane < count; lane++) f.storeLane(address, kept, lane, offset + 4 * lane);
+    },
+  };
+}
+
+/** Writes code for four floats at `i + offset` bytes from the start of a row; `offset` is known when it is written. */
+export type PartBody = (i: I32, offset: number, part: Part) => void;
+
+/** Writes a loop over a row of `size` floats, `unroll` vectors a round, then code for the floats that are left. */
+export function eachPart(f: Func, size: number, body: PartBody, unroll = 1): void {
+  const bytes = 16 * unroll;
+  const rounds = Math.floor(4 * size / bytes);
+  const round = (i: I32, from: number): void => {
+    for (let k = 0; k < unroll; k++) body(i, from + 16 * k, WHOLE);
+  };
+  if (rounds > 1) f.loop(0, rounds * bytes, bytes, (i) => round(i, 0));
+  else if (rounds === 1) round(int(0), 0);
+  for (let at = rounds * unroll * 4; at < size; at += 4) {
+    body(int(0), 4 * at, size - at < 4 ? end(size - at) : WHOLE);
+  }
+}
+
+/** The smaller of two unsigned integers; both are written twice. */
+export const smaller = (a: I32, b: number): I32 => select(i32.ltU(a, b), a, int(b));
+
+/** Rows in blocks, and within a block in groups of `together` rows that a kernel computes at once. */
+export interface RowGroups {
+  /** Number of blocks. */
+  readonly blocks: number;
+  /** Rows of a group: at most 4. */
+  readonly together: number;
+  /**
+   * Writes a loop over the groups of a block; `body` gets the first row. The last group of the matrix begins early enough to be
+   * whole: rows before it may be computed twice, with the same result, so a kernel may not read what it writes.
+   */
+  each(f: Func, block: I32, body: (row: I32) => void): void;
+}
+
+/** Splits a matrix into blocks of about `elements` elements and groups of at most `most` rows. */
+export function rowGroups(rows: number, size: number, { most = 4, elements = 8192 } = {}): RowGroups {
+  const together = Math.min(most, rows);
+  const perBlock = together * Math.max(1, Math.round(elements / (size * together)));
+  return {
+    blocks: Math.ceil(rows / perBlock),
+    together,
+    each(f, block, body) {
+      const first = f.let(i32.mul(block, perBlock));
+      const last = f.let(i32.add(first, perBlock));
+      if (rows % perBlock) f.set(last, smaller(last, rows));
+      f.loop(first, last, together, (row) => {
+        body(rows % together ? f.let(smaller(row, rows - together)) : row);
+      });
+    },
+  };
+}
+
+/** The sums of the lanes of one to four vectors, in the lanes of one: (0 + 2) + (1 + 3). Lanes without a vector hold copies. */
+export function sumsOf(f: Func, vectors: readonly V128[]): V128 {
+  const kept = vectors.map((x) => f.let(x));
+  const [a, b = a, c = a, d = b] = kept;
+  const halves = (x: V128, y: V128) =>
+    f.let(f32x4.add(v128.shuffle(x, y, [0, 1, 4, 5]), v128.shuffle(x, y, [2, 3, 6, 7])));
+  const low = halves(a, b);
+  const high = c === a ? low : halves(c, d);
+  return f32x4.add(v128.shuffle(low, high, [0, 2, 4, 6]), v128.shuffle(low, high, [1, 3, 5, 7]));
+}
+
+/** Writes the sums over a row of `count` terms for each of several rows, in a vector; `terms` writes one step of a sum. */
+export function rowSums(
+  f: Func,
+  size: number,
+  count: number,
+  step: (sum: V128, row: number, i: I32, offset: number, part: Part) => V128,
+  unroll = 1,
+): V128 {
+  const sums = Array.from({ length: count }, () => f.let(f32x4.splat(0)));
+  eachPart(f, size, (i, offset, part) => {
+    sums.forEach((sum, row) => f.set(sum, step(sum, row, i, offset, part)));
+  }, unroll);
+  return f.let(sumsOf(f, sums));
+}
+
+/** One lane of a vector in all lanes. */
+export const spread = (x: V128, lane: number): V128 => v128.shuffle(x, x, [lane, lane, lane, lane]);
+
+/** Stores the first `count` lanes. `x` is a variable. */
+export function storeLanes(f: Func, address: I32, x: V128, count: number): void {
+  if (count === 4) f.store(address, x);
+  else for (let lane = 0; lane < count; lane++) f.storeLane(address, x, lane, 4 * lane);
+}
