@@ -256,7 +256,7 @@ async function requestedSweep({ positionals, values, flags }: cli.Arguments): Pr
   const { names, overrides } = cli.splitOverrides(positionals);
   const name = cli.onlyName(names, "configuration");
   if (values.resume !== undefined) {
-    const idle = ["from", "hooks", "tasks", "device", "ablate", "jobs"];
+    const idle = ["from", "hooks", "tasks", "ablate", "jobs"];
     const option = idle.find((key) => values[key] !== undefined || flags[key]);
     const extra = positionals[0] ?? (option && `--${option}`);
     if (extra === undefined) return undefined;
@@ -348,7 +348,8 @@ await cli.runCommand(command, async (args) => {
   const onEvaluation = (record: EvalRecord) => cli.tellLine(evaluationLine(record));
   const { signal } = stop;
   const callbacks = { onStart, onProgress: show, onEvaluation, onWarning: warn };
-  const options = { records, signal, dryRun, acceptChanges, ...callbacks };
+  const device = sweep ? undefined : values.device;
+  const options = { records, signal, dryRun, acceptChanges, device, ...callbacks };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return reportAndExitCode(trained, stop, say);

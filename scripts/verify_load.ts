@@ -19,11 +19,11 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const path = cli.runArgument(positionals);
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
-  const checks = await verifyCheckpoint(checkpoint, (model) => {
+  const checks = await verifyCheckpoint(checkpoint, (model, device) => {
     const { train: { batch }, model: { context } } = model.config;
     // About as many forward passes as evaluation batches.
     const work = () => forwardWork(model, { passes: 100, positions: batch * context });
-    return openDevice(values.device ?? model.config.device, work);
+    return openDevice(values.device ?? device, work);
   });
   for (const { name, passed, skipped = false, detail } of checks) {
     if (format === "ndjson") cli.printRecord({ type: "check", checkpoint, name, passed, skipped, detail });

@@ -4,6 +4,13 @@ import { chooseDevice } from "./choose.ts";
 import { type Device, DEVICE_CHOICES } from "./device.ts";
 import type { Workload } from "./estimate.ts";
 
+/** The device that a name requests; throws UserError if it is unknown. */
+export function deviceChoice(name: string): typeof DEVICE_CHOICES[number] {
+  const choice = DEVICE_CHOICES.find((known) => known === name);
+  if (!choice) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, DEVICE_CHOICES)}`);
+  return choice;
+}
+
 /**
  * Opens a device by name; "auto" chooses as `chooseDevice` does, for the graphs that `work` returns (default: none).
  *
@@ -17,7 +24,5 @@ import type { Workload } from "./estimate.ts";
  * @category Devices
  */
 export async function openDevice(name: string, work: () => readonly Workload[] = () => []): Promise<Device> {
-  const choice = DEVICE_CHOICES.find((known) => known === name);
-  if (!choice) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, DEVICE_CHOICES)}`);
-  return (await chooseDevice(choice, work)).device;
+  return (await chooseDevice(deviceChoice(name), work)).device;
 }

@@ -19,6 +19,11 @@ export interface ReferenceOptions {
 /** The name that this device reports. */
 export const REFERENCE_NAME = "Reference (TypeScript)";
 
+/** Whether the device of a checkpoint or log is this one; it was "CPU (TypeScript)" when it was called `cpu`. */
+export function isReference(adapter: string): boolean {
+  return adapter === REFERENCE_NAME || adapter === "CPU (TypeScript)";
+}
+
 interface State {
   readonly spec: Spec;
   /** Its values, padded to a multiple of 64 elements, as in the plan. */

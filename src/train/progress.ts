@@ -46,6 +46,8 @@ export interface TrainOptions {
   readonly dryRun?: boolean;
   /** Resumes even if data or code has changed, and logs a warning. Default: false. */
   readonly acceptChanges?: boolean;
+  /** The device on which `resume` continues. Default: that of the checkpoint's configuration. */
+  readonly device?: string;
 }
 
 /** The options of a run besides its experiment. */

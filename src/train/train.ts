@@ -3,7 +3,9 @@ import { dirname } from "node:path";
 import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { DeviceLostError } from "../device/gpu_memory.ts";
+import { deviceChoice } from "../device/open.ts";
 import { type Graph, type Plan, plan } from "../device/plan.ts";
+import { isReference } from "../device/reference.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { sourcesLine } from "../data/mod.ts";
 import { refuseRenamed, UserError } from "../base/errors.ts";
@@ -266,11 +268,13 @@ async function start(
   }
 }
 
+const inSweep = ({ path }: RunFolder): boolean => SWEEP_FOLDER.test(dirname(dirname(path)));
+
 /** The error of a lost device, with the command to resume. */
 async function resumable({ lost }: DeviceLostError, folder: RunFolder): Promise<UserError> {
   const step = (await checkpointSteps(folder)).at(-1);
   if (step === undefined) return new UserError(`${lost}; ${folder.path} has no checkpoint yet: start again.`);
-  const command = SWEEP_FOLDER.test(dirname(dirname(folder.path)))
+  const command = inSweep(folder)
     ? "run the sweep's command again"
     : `deno task train --resume ${folder.path}`;
   return new UserError(`${lost}; to resume from step ${step}: ${command}`);
@@ -305,11 +309,29 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 }
 
 /**
+ * The configuration of a checkpoint, to continue on a device. A run of the reference device continues there: the default of
+ * older ones, `cpu`, is another device now.
+ */
+function continuedOn(
+  chosen: Config["device"],
+  { config, state }: Checkpoint,
+  folder: RunFolder,
+): Config {
+  if (chosen === "reference" || !isReference(state.device)) return { ...config, device: chosen };
+  const then = inSweep(folder) ? ", then run the sweep's command again" : "";
+  throw new UserError(
+    `${folder.path}: the TypeScript device, now called "reference", computed this run; to resume: ` +
+      `deno task train --resume ${folder.path} --device reference${then}`,
+  );
+}
+
+/**
  * Resumes a run from its last checkpoint. The log continues with the records that an uninterrupted run would have.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
  * @throws {UserError} if the run does not exist, has no checkpoint, has a damaged file or has ended, if its data or code has
- * changed (unless `acceptChanges` is set), or if another process is writing it
+ * changed (unless `acceptChanges` is set), if the reference device computed it and another one is to continue it, or if
+ * another process is writing it
  *
  * @example
  * ```ts
@@ -322,13 +344,15 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * @category Training
  */
 export async function resume(path: string, options: TrainOptions = {}): Promise<TrainResult | undefined> {
+  const requested = options.device === undefined ? undefined : deviceChoice(options.device);
   const { run: folder, checkpoint: last } = await resolveRun(path);
   if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to resume from.`);
   using _ = options.dryRun ? undefined : await lockFolder(folder.path, WRITING);
   // Changes of trusted code are compared below.
-  const checkpoint = await loadCheckpoint(last, { acceptChanges: true });
-  const { step } = checkpoint.state;
-  const logged = await checkedLog(folder, checkpoint.state);
+  const loaded = await loadCheckpoint(last, { acceptChanges: true });
+  const { step } = loaded.state;
+  const logged = await checkedLog(folder, loaded.state);
+  const checkpoint = { ...loaded, config: continuedOn(requested ?? loaded.config.device, loaded, folder) };
   if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
   const { acceptChanges: accepted = false } = options;
   const warnings = acceptChanges(checkpoint, { code: checkpoint.code }, accepted);

@@ -5,6 +5,7 @@ import { positionsFitting } from "../model/passes.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
+import { isReference } from "../device/reference.ts";
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import { changesOf } from "./changes.ts";
@@ -279,7 +280,8 @@ const skippedChecks = (...names: string[]): Check[] =>
  * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and dependent checks are skipped.
  *
  * @param path a checkpoint's folder
- * @param openDevice opens a device for its configuration; called only if the files can be decoded
+ * @param openDevice opens a device for its model, given the name of the one that computed it: that of its configuration, or
+ * "reference" where that was still called "cpu"; called only if the files can be decoded
  * @returns every check in order; if files cannot be decoded, the later ones are omitted
  *
  * @example
@@ -292,7 +294,7 @@ const skippedChecks = (...names: string[]): Check[] =>
  */
 export async function verifyCheckpoint(
   path: string,
-  openDevice: (model: Model) => Promise<Device>,
+  openDevice: (model: Model, device: string) => Promise<Device>,
 ): Promise<Check[]> {
   let state: RunState | undefined;
   const seal = await check("state.json", async () => {
@@ -321,7 +323,7 @@ export async function verifyCheckpoint(
       ...skippedChecks("logits on fixed input", "logits on random input", "validation loss"),
     ];
   }
-  using device = await openDevice(first);
+  using device = await openDevice(first, isReference(state.device) ? "reference" : first.config.device);
   // Sequentially: they share the device's parameters.
   for (const result of logits(device, path, first, second, state)) checks.push(await result);
   checks.push(

@@ -202,13 +202,18 @@ Deno.test("unused options and files that cannot be written are reported before a
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const mistakes: [(typeof SCRIPTS)[number], string[], RegExp][] = [
-      ...["from", "hooks", "tasks", "device"].map((option): [(typeof SCRIPTS)[number], string[], RegExp] => [
+      ...["from", "hooks", "tasks"].map((option): [(typeof SCRIPTS)[number], string[], RegExp] => [
         "train",
         ["--resume", "runs/latest", `--${option}`, "x"],
         new RegExp(
           `^train: --${option}: a resumed run uses its own configuration; leave it out after --resume\\.\n$`,
         ),
       ]),
+      [
+        "train",
+        ["--resume", "runs/latest", "--device", "cpuu"],
+        /^train: device: "cpuu" is unknown\. Did you mean "cpu"\?/,
+      ],
       ["perplexity", ["--text", "The", "--lines"], /^perplexity: --lines: belongs to --file, /],
       ["logit_lens", ["--top", "2"], /^logit_lens: --top: a table shows only the best token; /],
       ["runs", ["--diff", "tiny", "tiny", "seed=1"], /^runs: seed=1: --diff takes two runs by name; /],

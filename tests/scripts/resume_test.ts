@@ -243,3 +243,51 @@ Deno.test("a run that has ended, one without a checkpoint, and a missing one are
     assert.equal(code, 2);
     assert.match(stderr, /^train: tiny\.yaml: a resumed run uses its own configuration; .*\n$/);
   }));
+
+Deno.test("a run that the TypeScript device wrote when it was called cpu continues on reference, byte for byte", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", [...LONG, "train.steps=90", "eval.every=30", "--device", "reference"], folder);
+    const run = latest(folder);
+    const expected = outcome(run);
+    // As a kill behind step 69 leaves it, with the names that the device then had.
+    await Deno.remove(`${run}/checkpoints/90`, { recursive: true });
+    for (const which of ["best", "last"] as const) await point(run, which, "60");
+    const log = logOf(run);
+    await Deno.writeTextFile(
+      `${run}/log.ndjson`,
+      log.slice(0, log.indexOf('{"v":2,"type":"step","step":70,')),
+    );
+    const older = async (path: string, now: string, old: string) => {
+      const text = await Deno.readTextFile(path);
+      assert.ok(text.includes(now), path);
+      await Deno.writeTextFile(path, text.replace(now, old));
+    };
+    const saved = `${run}/checkpoints/60`;
+    for (const path of [run, saved]) await older(`${path}/config.yaml`, "device: reference", "device: cpu");
+    await older(`${saved}/state.json`, "Reference (TypeScript)", "CPU (TypeScript)");
+    await reseal(saved);
+    assert.equal((await script("train", ["--resume", run], folder)).code, 2);
+    await succeeds("train", ["--resume", run, "--device", "reference"], folder);
+    assert.deepEqual(outcome(run), expected);
+  }));
+
+Deno.test("--resume --device continues on that device, which the checkpoints that follow name", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml", "output.checkpoint_every=3"], folder);
+    const run = latest(folder);
+    await Deno.remove(`${run}/checkpoints/6`, { recursive: true });
+    for (const which of ["best", "last"] as const) await point(run, which, "3");
+    const log = logOf(run);
+    await Deno.writeTextFile(
+      `${run}/log.ndjson`,
+      log.slice(0, log.indexOf('{"v":2,"type":"step","step":5,')),
+    );
+    const { stderr } = await succeeds("train", ["--resume", run, "--device", "reference"], folder);
+    assert.match(stderr, /^device: Reference \(TypeScript\): as requested$/m);
+    assert.match(await Deno.readTextFile(`${checkpoint(run)}/config.yaml`), /^device: reference$/m);
+    assert.match(
+      await Deno.readTextFile(`${checkpoint(run)}/state.json`),
+      /"device": "Reference \(TypeScript\)"/,
+    );
+    await succeeds("verify_load", [run], folder);
+  }));
