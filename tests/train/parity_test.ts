@@ -64,7 +64,7 @@ Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on WebGPU under th
   check(await errors(device));
 });
 
-Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on the CPU", async () => {
+Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on the reference device", async () => {
   using device = referenceDevice();
   check(await errors(device));
 });
