@@ -1,0 +1,67 @@
+// A training step on the CPU device: milliseconds of windows of steps as training runs them, and where the time goes.
+// `deno run -A bench/cpu_step.ts [configuration] [threads] [--profile]`; without --profile it prints medians as JSON.
+import { loadConfig } from "../src/config/mod.ts";
+import { cpuDevice } from "../src/device/cpu/device.ts";
+import { initialise } from "../src/model/layout.ts";
+import { printColumns } from "./measure.ts";
+import { trainingStep } from "./training_step.ts";
+
+const [ROUNDS, STEPS, PROFILES] = [5, 20, 20];
+
+const [name = "nanogpt_cpu", threads = "2"] = Deno.args.filter((arg) => !arg.startsWith("--"));
+const { step: { graph }, layout, feeds } = trainingStep(
+  await loadConfig(name, []),
+);
+using device = cpuDevice({ threads: Number(threads) });
+await initialise(device, layout, 1);
+using program = await device.compile(graph);
+
+/** Milliseconds per step of one window, its read included. */
+async function window(): Promise<number> {
+  const began = performance.now();
+  for (let k = 0; k < STEPS; k++) program.run(feeds);
+  await device.read(["steps"]);
+  return (performance.now() - began) / STEPS;
+}
+
+for (let warm = 0; warm < 3; warm++) await window();
+if (Deno.args.includes("--profile")) {
+  const parts = new Map<string, { count: number; ms: number[] }>();
+  for (let k = 0; k < PROFILES; k++) {
+    const sums = new Map<string, { count: number; ms: number }>();
+    for (const { label, ms } of program.profile(feeds)) {
+      const sum = sums.get(label) ?? { count: 0, ms: 0 };
+      sums.set(label, { count: sum.count + 1, ms: sum.ms + ms });
+    }
+    for (const [label, { count, ms }] of sums) {
+      parts.set(label, { count, ms: [...parts.get(label)?.ms ?? [], ms] });
+    }
+  }
+  const median = (xs: number[]) => xs.toSorted((a, b) => a - b)[xs.length >> 1];
+  const rows = [...parts].map(([label, { count, ms }]) => ({
+    label,
+    count,
+    ms: median(ms),
+  }));
+  rows.sort((a, b) => b.ms - a.ms);
+  const total = rows.reduce((sum, { ms }) => sum + ms, 0);
+  printColumns(
+    ["part", "times", "ms per step", "share"],
+    rows.map((
+      { label, count, ms },
+    ) => [
+      label,
+      `${count}`,
+      ms.toFixed(3),
+      `${(100 * ms / total).toFixed(1)}%`,
+    ]),
+  );
+  console.log(
+    `in TypeScript: ${[...new Set(program.inTypeScript)].join(", ") || "nothing"}`,
+  );
+} else {
+  const medians: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) medians.push(await window());
+  console.log(JSON.stringify(medians));
+}
+Deno.exit(0);
