@@ -9,6 +9,7 @@ import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
 import { itemsOf, type RowPart, rowParts } from "../row_parts.ts";
 import { matmulCpu } from "./cpu.ts";
 import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
+import { matmulSimd } from "./simd.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
 
 /**
@@ -113,6 +114,7 @@ export const matmulOp: Op<MatmulAttrs> = {
     const parts = splits ? rowParts(sizes.N, sizes.K, target.maxBindingBytes) : undivided;
     return { dispatches: parts.map((part) => dispatchOf(sizes, attrs, savesPre, target, part)) };
   },
+  simd: matmulSimd,
   cpu: matmulCpu,
   vjp(node, [g, gPre], needed) {
     const { transA, transB, bias, addend, activation } = node.attrs as MatmulAttrs;

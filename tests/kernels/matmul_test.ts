@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import { linear, matmul, type MatmulOptions } from "../../kernels/matmul/op.ts";
-import type { RandomStream } from "../../src/base/random.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
+import { type CpuDevice, cpuDevice } from "../../src/device/cpu/device.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
-import type { Tensor } from "../../src/graph/tensor.ts";
+import { sizeOf, type Tensor, type Values } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { between, type Case, checkGradient, checkKernel, randomInput } from "./harness.ts";
+import { evaluate, kernelDevices, relativeError } from "./harness.ts";
 
 /** A product of random odd sizes, with a random choice of transposes, batch and epilogue. */
 function product(largest: number, fixed: MatmulOptions = {}) {
@@ -33,13 +36,103 @@ function product(largest: number, fixed: MatmulOptions = {}) {
 for (const transA of [false, true]) {
   for (const transB of [false, true]) {
     const name = `matmul${transA ? " of a transposed a" : ""}${transB ? " of a transposed b" : ""}`;
-    Deno.test(`${name} with every epilogue equals float64 on WebGPU`, () =>
+    Deno.test(`${name} with every epilogue equals float64`, () =>
       checkKernel(name, product(90, { transA, transB })));
     Deno.test(`${name} has the gradient of central differences`, () => {
       return checkGradient(name, product(14, { transA, transB }), { directions: 2 });
     });
   }
 }
+
+/** The CPU device with two threads. */
+const cpuWithThreads = async () => (await kernelDevices()).find(({ kind }) => kind === "cpu")! as CpuDevice;
+
+/** Compares the CPU device with float64, and checks that nothing ran in TypeScript. */
+async function checkOnCpu({ feeds, outputs, label }: Case): Promise<void> {
+  using oracle = referenceDevice({ precision: "f64" });
+  using program = await (await cpuWithThreads()).compile({ outputs });
+  assert.deepEqual(program.inTypeScript, [], label);
+  program.run(feeds);
+  const [y] = await program.read(["y"]);
+  const error = relativeError(y, (await evaluate(oracle, { feeds, outputs })).y, 1);
+  // Float32 sums of up to 5,000 products of numbers up to 1.
+  assert.ok(error <= 2e-6, `${label}: relative error ${error}`);
+}
+
+/** A product of the given sizes, with bias and addend, for every transposition. */
+const cases = (sizes: readonly (readonly [batch: number, M: number, N: number, K: number])[]) =>
+  sizes.flatMap(([batch, M, N, K]) =>
+    [0, 1, 2, 3].map((bits) => (rng: RandomStream): Case => {
+      const options = { transA: (bits & 1) === 1, transB: bits > 1 };
+      const feeds: Record<string, Values> = {};
+      // Uniform numbers: normal ones take longer than the products.
+      const uniform = (name: string, shape: number[]): Tensor => {
+        feeds[name] = Float64Array.from(
+          { length: sizeOf(shape) },
+          () => Math.fround(rng.below(2001) / 1000 - 1),
+        );
+        return input(name, shape);
+      };
+      const a = uniform("a", [batch, ...(options.transA ? [K, M] : [M, K])]);
+      const b = uniform("b", [batch, ...(options.transB ? [N, K] : [K, N])]);
+      const bias = uniform("bias", [N]);
+      const addend = uniform("addend", [batch, M, N]);
+      const y = matmul(a, b, { ...options, bias, addend });
+      return { feeds, outputs: { y }, label: `${batch}x${M}x${N}x${K} ${JSON.stringify(options)}` };
+    })
+  );
+
+Deno.test("matmul of one row, one column, one value along k, and few of each equals float64", async () => {
+  const few = [1, 2, 3, 7];
+  const sizes = few.flatMap((M) => few.flatMap((N) => few.map((K) => [1, M, N, K] as const)));
+  for (const make of cases(sizes)) await checkOnCpu(make(randomStream(1, "thin product")));
+});
+
+Deno.test("matmul of sizes that the CPU splits equals float64", async () => {
+  const sizes = [
+    ...[[1, 70, 90, 2500], [1, 7, 8200, 520], [1, 9, 700, 1500], [1, 50, 27, 36], [1, 130, 130, 1]],
+    ...[[1, 700, 3, 64], [1, 8, 1000, 9], [5, 13, 65, 66], [2, 65, 4, 2000], [2, 200, 300, 300]],
+  ] as [number, number, number, number][];
+  for (const make of cases(sizes)) await checkOnCpu(make(randomStream(1, "split product")));
+});
+
+Deno.test("matmul gives the same bytes for any number of threads", async () => {
+  for (const make of cases([[1, 100, 130, 1100], [4, 60, 50, 40], [1, 3, 2000, 300]])) {
+    const { feeds, outputs, label } = make(randomStream(1, "threads of a product"));
+    let expected: Values | undefined;
+    for (const threads of [1, 2, 3]) {
+      using device = cpuDevice({ threads });
+      using program = await device.compile({ outputs });
+      const blocks = Math.max(
+        ...program.plan.steps.map(({ simd }) =>
+          Math.max(0, ...(simd?.phases ?? []).map((phase) => phase.blocks))
+        ),
+      );
+      assert.ok(blocks >= 3, `${label}: ${blocks} blocks`);
+      program.run(feeds);
+      const [y] = await program.read(["y"]);
+      assert.deepEqual(y, expected ??= y, label);
+    }
+  }
+});
+
+Deno.test("NaN and infinities in every input of matmul come out as on the reference device", async () => {
+  using reference = referenceDevice();
+  for (const make of cases([[1, 13, 21, 10], [1, 3, 21, 10], [1, 80, 70, 50]])) {
+    for (const name of ["a", "b", "bias", "addend"]) {
+      for (const value of [NaN, Infinity]) {
+        const { feeds, outputs, label } = make(randomStream(1, "not finite"));
+        feeds[name][Math.floor(feeds[name].length / 2)] = value;
+        const [{ y }, { y: expected }] = [
+          await evaluate(await cpuWithThreads(), { feeds, outputs }),
+          await evaluate(reference, { feeds, outputs }),
+        ];
+        const kind = (x: number) => Number.isFinite(x) ? 0 : x;
+        assert.deepEqual(Array.from(y, kind), Array.from(expected, kind), `${label}: ${value} in ${name}`);
+      }
+    }
+  }
+});
 
 Deno.test("linear() keeps leading dimensions", () => {
   assert.deepEqual(linear(input("x", [2, 3, 4]), input("w", [5, 4])).shape, [2, 3, 5]);

@@ -1,0 +1,307 @@
+// Matrix products in WebAssembly: y = act(op(a) op(b) + bias) + addend. Operands are packed into strips, then rows of tiles are
+// dealt to the threads; small products do both in one block, and few rows times a transposed b need no packing.
+import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
+import type { Call } from "../../src/graph/tensor.ts";
+import { element, type Func, type I32, i32, type Int, int, select } from "../../src/wasm/mod.ts";
+import { packColumns, packRows } from "./pack.ts";
+import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
+import { COLUMNS, rowOfTiles, ROWS, rowsOfDots, type Tile } from "./tiles.ts";
+
+/** Most rows that are computed as dot products. */
+const DOT_ROWS = 8;
+/** Most values along k of a tile; longer sums are added up in y. */
+const MOST_K = 1024;
+/** Multiply-adds of a block. */
+const BLOCK = 2 ** 19;
+/** Products with at most so many multiply-adds, and values of b, are one block each. */
+const SMALL = 2 ** 18;
+const SMALL_OF_BATCH = 2 ** 24;
+/** Values of b that stay in a core's second cache. */
+const CACHED = 96 * 1024;
+/** Values of one packed operand. */
+const PACKED = 2 ** 22;
+
+/** A product: its sizes and what is done with the sums. */
+interface Product extends MatmulSizes, MatmulAttrs {}
+
+/** A range of rows, columns or values along k. */
+interface Range {
+  readonly first: number;
+  readonly size: number;
+}
+
+/** The part of a product that a phase computes. */
+interface Part {
+  readonly rows: Range;
+  readonly columns: Range;
+  readonly k: Range;
+}
+
+/** Addresses of one matrix's operands, at the first row and column of a part. */
+interface Operands {
+  readonly a: I32;
+  readonly b: I32;
+  readonly bias: I32;
+  readonly addend: I32;
+  readonly y: I32;
+}
+
+/** Splits `size` into equal ranges of at most `most`, a multiple of `unit`. */
+function rangesOf(size: number, most: number, unit: number): Range[] {
+  const count = Math.ceil(size / Math.max(most, unit));
+  const step = Math.ceil(size / count / unit) * unit;
+  return Array.from(
+    { length: Math.ceil(size / step) },
+    (_, i) => ({ first: i * step, size: Math.min(step, size - i * step) }),
+  );
+}
+
+/** The heights of rows of tiles: the first `extra` of `count` have `rows` rows, the others one less. None is flat if M > 3. */
+function tilesOf(M: number) {
+  const count = Math.ceil(M / ROWS);
+  const rows = Math.ceil(M / count);
+  return { count, rows, extra: M - count * (rows - 1) };
+}
+
+const smaller = (a: I32, b: Int): I32 => select(i32.ltU(a, b), a, int(b));
+
+/** The address of a part's first value in a matrix that is stored row by row, or in its transpose. */
+const cornerOf = (base: I32, row: number, column: number, columns: number): I32 =>
+  i32.add(base, 4 * (row * columns + column));
+
+/** The operands of matrix `matrix` of the batch. */
+function operandsOf(f: Func, p: Product, { rows, columns, k }: Part, at: Addresses, matrix: Int): Operands {
+  const { M, N, K, transA, transB } = p;
+  const [a, b, ...more] = at.inputs;
+  const of = (base: I32, size: number): I32 => element(base, i32.mul(matrix, size));
+  const corner = (base: I32) => f.let(cornerOf(of(base, M * N), rows.first, columns.first, N));
+  return {
+    a: f.let(
+      transA
+        ? cornerOf(of(a, M * K), k.first, rows.first, M)
+        : cornerOf(of(a, M * K), rows.first, k.first, K),
+    ),
+    b: f.let(
+      transB
+        ? cornerOf(of(b, N * K), columns.first, k.first, K)
+        : cornerOf(of(b, N * K), k.first, columns.first, N),
+    ),
+    bias: p.bias ? f.let(element(more[0], columns.first)) : int(0),
+    addend: p.addend ? corner(more[p.bias ? 1 : 0]) : int(0),
+    y: corner(at.outputs[0]),
+  };
+}
+
+/** Strips of a part's columns of b: how many are full, and the columns of the last one. */
+const stripsOf = ({ size }: Range) => ({
+  full: Math.floor(size / COLUMNS),
+  rest: size % COLUMNS,
+  all: Math.ceil(size / COLUMNS),
+});
+
+/** Writes code that packs strips first .. first + count of b, and the narrow last one if `last` is not 0. */
+function packB(f: Func, p: Product, part: Part, from: I32, to: I32, first: Int, count: Int, last: Int): void {
+  const { N, K, transB } = p;
+  const { full, rest } = stripsOf(part.columns);
+  const strips = (width: number) => ({ width, room: COLUMNS, K: part.k.size, row: 4 * (transB ? K : N) });
+  const pack = transB ? packRows : packColumns;
+  const source = (strip: Int) => i32.add(from, i32.mul(strip, 4 * COLUMNS * (transB ? K : 1)));
+  const target = (strip: Int) => element(to, i32.mul(strip, COLUMNS * part.k.size));
+  if (full) f.call(pack(f.module, strips(COLUMNS)), source(first), target(first), int(count));
+  if (!rest) return;
+  f.if(last, () => f.call(pack(f.module, strips(rest)), source(full), target(full), int(1)));
+}
+
+/** How tiles read b: packed, or, if few rows use it, where it is. */
+const stepsOfB = ({ N }: Product, { k }: Part, packed: boolean): Tile["b"] =>
+  packed ? { step: 4 * COLUMNS, strip: 4 * COLUMNS * k.size } : { step: 4 * N, strip: 4 * COLUMNS };
+
+/** Strips that rows of tiles go over. */
+interface Strips {
+  readonly b: I32;
+  readonly packed: boolean;
+  readonly first: Int;
+  readonly count: Int;
+  /** Not 0 if the narrow last strip follows. */
+  readonly last: Int;
+}
+
+/** Writes code that computes rows of tiles first .. end. */
+function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips, first: Int, end: Int): void {
+  const { M, N, K, transA } = p;
+  const { k, columns } = part;
+  const { count, rows, extra } = tilesOf(part.rows.size);
+  const { full, rest } = stripsOf(columns);
+  const b = stepsOfB(p, part, strips.packed);
+  const shape = {
+    K: k.size,
+    a: transA ? { row: 4, step: 4 * M } : { row: 4 * K, step: 4 },
+    b,
+    from: k.first > 0 ? "y" as const : p.bias ? "bias" as const : "zero" as const,
+    addend: p.addend && k.first + k.size === K,
+  };
+  f.loop(first, end, 1, (t) => {
+    const row = f.let(i32.add(i32.mul(t, rows - 1), smaller(t, extra)));
+    const a = f.let(i32.add(at.a, i32.mul(row, shape.a.row)));
+    const corner = f.let(i32.mul(row, 4 * N));
+    const run = (rows: number): void => {
+      const tiles = (width: number, strip: Int, count: Int): void => {
+        const column = i32.mul(strip, 4 * COLUMNS);
+        const y = i32.add(corner, column);
+        f.call(
+          rowOfTiles(f.module, { ...shape, rows, columns: width }),
+          ...[a, i32.add(strips.b, i32.mul(strip, b.strip))],
+          ...[p.bias ? i32.add(at.bias, column) : int(0), p.addend ? i32.add(at.addend, y) : int(0)],
+          ...[i32.add(at.y, y), int(4 * N), int(count)],
+        );
+      };
+      if (full) tiles(COLUMNS, strips.first, strips.count);
+      if (rest) f.if(strips.last, () => tiles(rest, full, 1));
+    };
+    if (extra === count) run(rows);
+    else f.if(i32.ltU(t, extra), () => run(rows), () => run(rows - 1));
+  });
+}
+
+/** Few rows times a transposed b. */
+function dots(p: Product): Simd {
+  const { batch, M, N, K } = p;
+  const width = M === 1 ? 8 : 4;
+  const strips = Math.ceil(N / width);
+  const perBlock = Math.min(strips, Math.max(1, Math.round(BLOCK / (M * K * width))));
+  const groups = Math.ceil(strips / perBlock);
+  const full = Math.floor(N / width);
+  const part = { rows: { first: 0, size: M }, columns: { first: 0, size: N }, k: { first: 0, size: K } };
+  const kernel: Phase["kernel"] = (f, block, at) => {
+    const [matrix, group] = divided(f, block, batch === 1 ? undefined : groups);
+    const o = operandsOf(f, p, part, at, matrix);
+    const first = f.let(i32.mul(group, perBlock));
+    const run = (columns: number, strip: Int, count: Int): void => {
+      const column = i32.mul(strip, 4 * width);
+      f.call(
+        rowsOfDots(f.module, { rows: M, columns, K, bias: p.bias, addend: p.addend }),
+        ...[o.a, i32.add(o.b, i32.mul(strip, 4 * width * K))],
+        ...[i32.add(o.bias, column), i32.add(o.addend, column), i32.add(o.y, column)],
+        ...[int(4 * N), int(count)],
+      );
+    };
+    if (full) run(width, first, smaller(int(perBlock), i32.sub(full, first)));
+    if (N % width) f.if(i32.eq(group, groups - 1), () => run(N % width, full, 1));
+  };
+  return { phases: [{ label: labelOf(p), blocks: batch * groups, kernel }] };
+}
+
+const labelOf = ({ M, N, K }: Product): string => `matmul ${M}x${N}x${K}`;
+
+/** The quotient and the remainder of a block's index by a number of blocks; undefined: there is only one such group. */
+function divided(f: Func, block: I32, by: number | undefined): [Int, I32] {
+  if (by === undefined) return [0, block];
+  if (by === 1) return [block, int(0)];
+  const quotient = f.let(i32.divU(block, by));
+  return [quotient, f.let(i32.sub(block, i32.mul(quotient, by)))];
+}
+
+/** One matrix of the batch a block. */
+function whole(p: Product): Simd {
+  const { batch, M, N, K } = p;
+  const packed = p.transB || M > 2 * ROWS;
+  const parts = rangesOf(K, MOST_K, 4).map((k): Part => {
+    return { rows: { first: 0, size: M }, columns: { first: 0, size: N }, k };
+  });
+  const { full, all } = stripsOf({ first: 0, size: N });
+  return {
+    own: packed ? all * COLUMNS * parts[0].k.size : 0,
+    phases: [{
+      label: labelOf(p),
+      blocks: batch,
+      kernel(f, block, at) {
+        for (const part of parts) {
+          const o = operandsOf(f, p, part, at, batch === 1 ? 0 : block);
+          if (packed) packB(f, p, part, o.b, at.own, 0, full, 1);
+          const strips = { b: packed ? at.own : o.b, packed, first: 0, count: full, last: 1 };
+          multiply(f, p, part, o, strips, 0, tilesOf(M).count);
+        }
+      },
+    }],
+  };
+}
+
+/** Packing and multiplication in phases of many blocks. */
+function shared(p: Product): Simd {
+  const { batch, M, N, K } = p;
+  const phases: Phase[] = [];
+  const allK = rangesOf(K, MOST_K, 4);
+  const allColumns = rangesOf(N, PACKED / allK[0].size, COLUMNS);
+  for (let matrix = 0; matrix < batch; matrix++) {
+    for (const columns of allColumns) {
+      for (const k of allK) {
+        const part: Part = { rows: { first: 0, size: M }, columns, k };
+        phases.push(packPhase(p, part, matrix), multiplyPhase(p, part, matrix));
+      }
+    }
+  }
+  return { phases, scratch: [stripsOf(allColumns[0]).all * COLUMNS * allK[0].size] };
+}
+
+function packPhase(p: Product, part: Part, matrix: number): Phase {
+  const { full, all } = stripsOf(part.columns);
+  const perBlock = Math.max(1, Math.round(2 ** 14 / (COLUMNS * part.k.size)));
+  const blocks = Math.ceil(all / perBlock);
+  return {
+    label: `${labelOf(p)} pack`,
+    blocks,
+    kernel(f, block, at) {
+      const { b } = operandsOf(f, p, part, at, matrix);
+      const first = f.let(i32.mul(block, perBlock));
+      const count = f.let(smaller(int(perBlock), i32.sub(full, first)));
+      packB(f, p, part, b, at.scratch[0], first, count, i32.eq(block, blocks - 1));
+    },
+  };
+}
+
+function multiplyPhase(p: Product, part: Part, matrix: number): Phase {
+  const tiles = tilesOf(part.rows.size).count;
+  const { full, all } = stripsOf(part.columns);
+  // Blocks of a group of strips follow each other, so that a thread finds these in its cache.
+  const perGroup = rangesOf(all, CACHED / (COLUMNS * part.k.size), 1)[0].size;
+  const groups = Math.ceil(all / perGroup);
+  const work = ROWS * COLUMNS * part.k.size * perGroup;
+  const perBlock = rangesOf(tiles, Math.round(BLOCK / work), 1)[0].size;
+  const rows = Math.ceil(tiles / perBlock);
+  return {
+    label: labelOf(p),
+    blocks: groups * rows,
+    kernel(f, block, at) {
+      const o = operandsOf(f, p, part, at, matrix);
+      const [group, row] = divided(f, block, groups === 1 ? undefined : rows);
+      const first = f.let(i32.mul(group, perGroup));
+      const t = f.let(i32.mul(row, perBlock));
+      multiply(
+        f,
+        p,
+        part,
+        o,
+        {
+          b: at.scratch[0],
+          packed: true,
+          first,
+          count: f.let(smaller(int(perGroup), i32.sub(full, first))),
+          last: i32.eq(group, groups - 1),
+        },
+        t,
+        f.let(smaller(i32.add(t, perBlock), tiles)),
+      );
+    },
+  };
+}
+
+/** The product's phases; undefined with an activation. */
+export function matmulSimd({ inputs, attrs }: Call<MatmulAttrs>): Simd | undefined {
+  if (attrs.activation) return undefined;
+  const p: Product = { ...matmulSizes(inputs, attrs), ...attrs };
+  const { batch, M, N, K, transA, transB } = p;
+  if (M <= DOT_ROWS && transB && !transA) return dots(p);
+  const work = M * N * K;
+  const small = batch > 1 ? work <= SMALL_OF_BATCH && N * K <= SMALL : work <= SMALL;
+  return small ? whole(p) : shared(p);
+}
