@@ -2,7 +2,7 @@
 // from the expression's derivative. Also sums of columns and of all elements, the gradients of broadcasting, and of squares.
 import { parseExpression } from "../expression/text.ts";
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
-import type { Dispatch, Op, Ref, Spec, Tensor } from "../../src/graph/tensor.ts";
+import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
 import { constantValue, reshape } from "../../src/graph/structure.ts";
 import {
   derivative,
@@ -15,27 +15,10 @@ import {
   variablesOf,
 } from "../expression/expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
+import { type ElementwiseAttrs, operandKind, type ReduceAttrs } from "./operands.ts";
+import { elementwiseSimd, reduceSimd } from "./simd.ts";
 import elementwiseWgsl from "./elementwise.wgsl" with { type: "text" };
 import reduceWgsl from "./reduce.wgsl" with { type: "text" };
-
-/** Attributes of an element-wise operation. */
-export interface ElementwiseAttrs {
-  readonly name: string;
-  readonly expression: Expression;
-  /** Name of each input in the expression, in order. */
-  readonly names: readonly string[];
-}
-
-/**
- * How an operand is broadcast to the result: "full", of the result's size; "scalar", one element; "row", one value per index of
- * the last dimension. Undefined if it cannot be broadcast.
- */
-export function operandKind(x: Spec, out: Spec): "full" | "scalar" | "row" | undefined {
-  const size = sizeOf(x);
-  if (size === sizeOf(out)) return "full";
-  if (size === 1) return "scalar";
-  return size === out.shape.at(-1) ? "row" : undefined;
-}
 
 const INDEX = { full: "i", scalar: "0u", row: "i % ROW" };
 
@@ -66,6 +49,7 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
       workgroups: workgroups1d(sizeOf(out), 64),
     }],
   }),
+  simd: elementwiseSimd,
   cpu(inputs, [y], { inputs: specs, attrs: { expression, names } }) {
     const f = toFunction(expression, names);
     const [a, b] = inputs;
@@ -164,12 +148,6 @@ export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
 }
 
-/** Attributes of a sum. */
-export interface ReduceAttrs {
-  /** Whether to sum the squares of the elements. */
-  readonly square: boolean;
-}
-
 /** Number of rows that one invocation sums: about the square root of all rows, so that both dispatches are short. */
 export function chunkRows(rows: number, columns: number): number {
   const each = Math.ceil(Math.sqrt(rows));
@@ -219,6 +197,7 @@ export const reduceOp: Op<ReduceAttrs> = {
       ],
     };
   },
+  simd: reduceSimd,
   cpu([x], [y], { inputs: [{ shape: [rows, columns] }], attrs: { square } }) {
     const sums = new Float64Array(columns);
     for (let r = 0, i = 0; r < rows; r++) {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { attention } from "../../kernels/attention/op.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
-import { type ElementwiseAttrs, elementwiseOp, scale, sumAll } from "../../kernels/elementwise/op.ts";
+import { elementwiseOp, scale, sumAll } from "../../kernels/elementwise/op.ts";
+import type { ElementwiseAttrs } from "../../kernels/elementwise/operands.ts";
 import { times, variable } from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { graphDiagram } from "../../src/chart/graph_diagram.ts";
