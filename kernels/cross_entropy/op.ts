@@ -7,6 +7,7 @@ import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import countWgsl from "./count.wgsl" with { type: "text" };
 import meanWgsl from "./mean.wgsl" with { type: "text" };
 import rowsWgsl from "./rows.wgsl" with { type: "text" };
+import { crossEntropySimd } from "./simd.ts";
 
 /** Target id that excludes its token from the loss, like ignore_index of torch.nn.CrossEntropyLoss. */
 export const IGNORE = 0xffffffff;
@@ -125,6 +126,7 @@ export const crossEntropyOp: Op = {
     return [[1], [rows, size], [rows], [1], [1], [rows]].map((shape) => ({ shape, dtype: "f32" }));
   },
   lower,
+  simd: crossEntropySimd,
   cpu,
   vjp(node, [g, ...others]) {
     if (others.some((other) => other)) throw new Error("Only the mean loss of cross_entropy has a gradient.");

@@ -4,7 +4,7 @@ import type { Simd } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";
 import { element, f32x4, type Func, type I32, i32, load, loadSplat, type V128 } from "../../src/wasm/mod.ts";
 import { columnSums } from "../simd/columns.ts";
-import { eachPart, rowGroups, rowSums, spread, storeLanes, sumsOf } from "../simd/rows.ts";
+import { acrossLanes, eachPart, rowGroups, rowSums, spread, storeLanes } from "../simd/rows.ts";
 import type { NormAttrs, NormBackwardAttrs, NormParametersAttrs } from "./sizes.ts";
 
 const nameOf = ({ centered }: { centered: boolean }): string => centered ? "layer_norm" : "rms_norm";
@@ -57,7 +57,7 @@ export function normSimd({ inputs: [{ shape }], attrs, needed }: Call<NormAttrs>
       label: nameOf(attrs),
       blocks: groups.blocks,
       kernel: (f, block, { inputs, outputs }) =>
-        groups.each(f, block, (row) => kernel(f, row, inputs, outputs)),
+        groups.each(f, groups.range(f, block), (row) => kernel(f, row, inputs, outputs)),
     }],
   };
 }
@@ -90,10 +90,10 @@ export function normBackwardSimd({ inputs: [{ shape }], attrs }: Call<NormBackwa
       }
     });
     // dx = rstd h + a x + b, with a = -rstd^2 mean(h n) and b = -(rstd mean h + a mean), for the rows in lanes.
-    const scaled = f32x4.mul(rstd, f32x4.mul(rstd, f32x4.mul(rstd, f32x4.div(sumsOf(f, along), size))));
+    const scaled = f32x4.mul(rstd, f32x4.mul(rstd, f32x4.mul(rstd, f32x4.div(acrossLanes(f, along), size))));
     const a = f.let(f32x4.neg(scaled));
     const b = mean &&
-      f.let(f32x4.nmadd(rstd, f32x4.div(sumsOf(f, sums), size), f32x4.neg(f32x4.mul(a, mean))));
+      f.let(f32x4.nmadd(rstd, f32x4.div(acrossLanes(f, sums), size), f32x4.neg(f32x4.mul(a, mean))));
     const [rstdOf, aOf, bOf] = [rstd, a, b].map((of) => of && rows.map((r) => f.let(spread(of, r))));
     eachPart(f, size, (i, offset, part) => {
       const w = f.let(load("v128", i32.add(weight, i), offset));
@@ -113,7 +113,7 @@ export function normBackwardSimd({ inputs: [{ shape }], attrs }: Call<NormBackwa
       label: `${nameOf(attrs)}_backward`,
       blocks: groups.blocks,
       kernel: (f, block, { inputs, outputs: [dx] }) =>
-        groups.each(f, block, (row) => kernel(f, row, inputs, dx)),
+        groups.each(f, groups.range(f, block), (row) => kernel(f, row, inputs, dx)),
     }],
   };
 }

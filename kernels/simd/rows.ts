@@ -7,8 +7,8 @@ import { f32x4, lanes, type V128 } from "../../src/wasm/mod.ts";
 export interface Part {
   /** Number of floats. */
   readonly count: number;
-  /** The same lanes, with zeros past the end of the row. A vector that is loaded there holds other values in them. */
-  keep(x: V128): V128;
+  /** The lanes that are in the row, and those of `other` (default: zeros) past its end, where loads give other values. */
+  keep(x: V128, other?: V128): V128;
   /** Stores the lanes that are in the row. */
   store(f: Func, address: I32, x: V128, offset: number): void;
 }
@@ -23,9 +23,10 @@ export const WHOLE: Part = {
 /** The last `count` floats of a row, one to three. */
 export function end(count: number): Part {
   const ones = (lane: number): number => lane < count ? -1 : 0;
+  const inside = lanes([ones(0), ones(1), ones(2), ones(3)]);
   return {
     count,
-    keep: (x) => v128.and(x, lanes([ones(0), ones(1), ones(2), ones(3)])),
+    keep: (x, other) => other ? v128.select(inside, x, other) : v128.and(x, inside),
     store(f, address, x, offset) {
       const kept = f.let(x);
       for (let lane = 0; lane < count; lane++) f.storeLane(address, kept, lane, offset + 4 * lane);
@@ -53,30 +54,43 @@ export function eachPart(f: Func, size: number, body: PartBody, unroll = 1): voi
 /** The smaller of two unsigned integers; both are written twice. */
 export const smaller = (a: I32, b: number): I32 => select(i32.ltU(a, b), a, int(b));
 
+/** The rows of a block: from `first` to `last`, excluded. */
+export interface RowRange {
+  readonly first: I32;
+  readonly last: I32;
+}
+
 /** Rows in blocks, and within a block in groups of `together` rows that a kernel computes at once. */
 export interface RowGroups {
   /** Number of blocks. */
   readonly blocks: number;
   /** Rows of a group: at most 4. */
   readonly together: number;
+  /** The rows of a block. */
+  range(f: Func, block: I32): RowRange;
   /**
-   * Writes a loop over the groups of a block; `body` gets the first row. The last group of the matrix begins early enough to be
-   * whole: rows before it may be computed twice, with the same result, so a kernel may not read what it writes.
+   * Writes a loop over the groups of a block; `body` gets the first row. The last group begins early enough to be whole: rows
+   * before it may be computed twice, so that a body may not read what it writes.
    */
-  each(f: Func, block: I32, body: (row: I32) => void): void;
+  each(f: Func, rows: RowRange, body: (row: I32) => void): void;
 }
 
 /** Splits a matrix into blocks of about `elements` elements and groups of at most `most` rows. */
 export function rowGroups(rows: number, size: number, { most = 4, elements = 8192 } = {}): RowGroups {
   const together = Math.min(most, rows);
   const perBlock = together * Math.max(1, Math.round(elements / (size * together)));
+  // The last block also has rows that would be less than a group.
+  const blocks = Math.ceil((rows - together + 1) / perBlock);
   return {
-    blocks: Math.ceil(rows / perBlock),
+    blocks,
     together,
-    each(f, block, body) {
+    range(f, block) {
       const first = f.let(i32.mul(block, perBlock));
       const last = f.let(i32.add(first, perBlock));
-      if (rows % perBlock) f.set(last, smaller(last, rows));
+      if (rows % perBlock) f.if(i32.eq(block, blocks - 1), () => f.set(last, int(rows)));
+      return { first, last };
+    },
+    each(f, { first, last }, body) {
       f.loop(first, last, together, (row) => {
         body(rows % together ? f.let(smaller(row, rows - together)) : row);
       });
@@ -84,15 +98,18 @@ export function rowGroups(rows: number, size: number, { most = 4, elements = 819
   };
 }
 
-/** The sums of the lanes of one to four vectors, in the lanes of one: (0 + 2) + (1 + 3). Lanes without a vector hold copies. */
-export function sumsOf(f: Func, vectors: readonly V128[]): V128 {
+/**
+ * The lanes of each of one to four vectors combined, (0 + 2) + (1 + 3), in the lanes of one vector. Default: their sums. Lanes
+ * without a vector hold copies.
+ */
+export function acrossLanes(f: Func, vectors: readonly V128[], combine = f32x4.add): V128 {
   const kept = vectors.map((x) => f.let(x));
   const [a, b = a, c = a, d = b] = kept;
   const halves = (x: V128, y: V128) =>
-    f.let(f32x4.add(v128.shuffle(x, y, [0, 1, 4, 5]), v128.shuffle(x, y, [2, 3, 6, 7])));
+    f.let(combine(v128.shuffle(x, y, [0, 1, 4, 5]), v128.shuffle(x, y, [2, 3, 6, 7])));
   const low = halves(a, b);
   const high = c === a ? low : halves(c, d);
-  return f32x4.add(v128.shuffle(low, high, [0, 2, 4, 6]), v128.shuffle(low, high, [1, 3, 5, 7]));
+  return combine(v128.shuffle(low, high, [0, 2, 4, 6]), v128.shuffle(low, high, [1, 3, 5, 7]));
 }
 
 /** Writes the sums over a row of `count` terms for each of several rows, in a vector; `terms` writes one step of a sum. */
@@ -107,7 +124,7 @@ export function rowSums(
   eachPart(f, size, (i, offset, part) => {
     sums.forEach((sum, row) => f.set(sum, step(sum, row, i, offset, part)));
   }, unroll);
-  return f.let(sumsOf(f, sums));
+  return f.let(acrossLanes(f, sums));
 }
 
 /** One lane of a vector in all lanes. */

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import type { RandomStream } from "../../src/base/random.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
@@ -14,10 +15,12 @@ import {
   checkGradient,
   checkKernel,
   evaluate,
+  kernelDevices,
   randomInput,
   relativeError,
   webgpuDevices,
 } from "./harness.ts";
+import { checkNonFinite, checkThreads } from "./simd_cases.ts";
 
 /** A random batch; a fifth of the targets are ignored, some because they are past the vocabulary. */
 function batch(
@@ -41,7 +44,7 @@ function everything(rng: RandomStream): Case {
   return { feeds, outputs: { ...crossEntropy(logits, targets) }, label };
 }
 
-Deno.test("crossEntropy() equals float64 on WebGPU, with ignored targets and ties", () => {
+Deno.test("crossEntropy() equals float64 on every device, with ignored targets and ties", () => {
   return checkKernel("cross entropy", everything, { count: 30 });
 });
 
@@ -88,11 +91,45 @@ Deno.test("crossEntropy() accepts rows beyond 65,535 workgroups and a large voca
   }
 });
 
+Deno.test("crossEntropy() equals float64 for thin and odd shapes", async () => {
+  for (const [rows, size] of [[1, 1], [1, 5], [2, 3], [3, 16], [5, 18], [9, 1027], [131, 65]]) {
+    await checkKernel("cross entropy shapes", (rng) => {
+      const { feeds, logits, targets, label } = batch(rng, { rows, size });
+      return { feeds, outputs: { ...crossEntropy(logits, targets) }, label };
+    }, { count: 2 });
+  }
+});
+
+Deno.test("crossEntropy() gives the same bytes for any number of threads", async () => {
+  const { feeds, logits, targets } = batch(randomStream(0, "threads"), { rows: 523, size: 67 });
+  await checkThreads({ feeds, outputs: { ...crossEntropy(logits, targets) } }, ["cross_entropy"]);
+});
+
+Deno.test("crossEntropy() is not finite where the reference device is not", async () => {
+  for (const size of [4, 19]) {
+    const { feeds, logits, targets, label } = batch(randomStream(size, "not finite"), { rows: 7, size });
+    await checkNonFinite({ feeds, outputs: { ...crossEntropy(logits, targets) }, label }, ["logits"]);
+  }
+});
+
+Deno.test("predictions beside NaN are those of the reference device", async () => {
+  const { hits } = crossEntropy(input("logits", [4, 9]), input("targets", [4], "u32"));
+  const logits = Float32Array.from({ length: 36 }, (_, i) => i % 9 === 7 ? 2 : 1);
+  // NaN at the start of rows 0 and 1 is their largest logit; elsewhere it never is.
+  for (const at of [0, 9, 18 + 3, 27 + 7]) logits[at] = NaN;
+  const testCase = { feeds: { logits, targets: Uint32Array.of(0, 7, 7, 0) }, outputs: { hits } };
+  using reference = referenceDevice();
+  using cpu = cpuDevice({ threads: 1 });
+  for (const device of [reference, cpu]) {
+    assert.deepEqual([...(await evaluate(device, testCase)).hits], [1, 0, 1, 1], device.kind);
+  }
+});
+
 Deno.test("without a valid target the loss and its gradient are zero", async () => {
   const outputs = { ...crossEntropy(input("logits", [3, 5]), input("targets", [3], "u32")) };
   const feeds = { logits: new Float32Array(15).fill(2), targets: Uint32Array.of(IGNORE, 5, IGNORE) };
   using reference = referenceDevice();
-  for (const device of [reference, ...await webgpuDevices()]) {
+  for (const device of [reference, ...await kernelDevices()]) {
     for (const [name, values] of Object.entries(await evaluate(device, { feeds, outputs }))) {
       assert.ok(values.every((value) => value === 0), `${name} on ${device.adapter}: ${values}`);
     }
@@ -106,7 +143,7 @@ Deno.test("the first of equal logits is the prediction", async () => {
   // Row 0 is correct, row 1 has the second of equal logits as target, row 2 is flat and so correct with token 0.
   const feeds = { logits, targets: Uint32Array.of(3, 66, 0) };
   using reference = referenceDevice();
-  for (const device of [reference, ...await webgpuDevices()]) {
+  for (const device of [reference, ...await kernelDevices()]) {
     assert.deepEqual([...(await evaluate(device, { feeds, outputs: { correct } })).correct], [2]);
   }
 });
@@ -116,7 +153,7 @@ Deno.test("a NaN logit makes the loss NaN", async () => {
   const logits = new Float32Array(140);
   logits[80] = NaN;
   using reference = referenceDevice();
-  for (const device of [reference, ...await webgpuDevices()]) {
+  for (const device of [reference, ...await kernelDevices()]) {
     const results = await evaluate(device, {
       feeds: { logits, targets: Uint32Array.of(1, 2) },
       outputs: { loss },
@@ -136,7 +173,7 @@ Deno.test("crossEntropy() equals PyTorch's, with its gradient", async () => {
   };
   const outputs = { loss, dlogits: grad(loss, [logits], golden.dloss.data[0])[0] };
   using oracle = referenceDevice({ precision: "f64" });
-  for (const device of [oracle, ...await webgpuDevices()]) {
+  for (const device of [oracle, ...await kernelDevices()]) {
     const results = await evaluate(device, { feeds, outputs });
     const tolerance = device === oracle ? 1e-12 : 1e-5;
     for (const key of ["loss", "dlogits"] as const) {
