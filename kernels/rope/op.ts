@@ -3,17 +3,9 @@
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { UserError } from "../../src/base/errors.ts";
+import type { RopeAttrs } from "./attributes.ts";
+import { ropeSimd } from "./simd.ts";
 import ropeWgsl from "./rope.wgsl" with { type: "text" };
-
-/** Attributes of a rotation. Inputs: x [B, T, H, d] and cos and sin of the angles, [T, rotaryDim] (see `ropeTurns`). */
-export interface RopeAttrs {
-  /** Number of dimensions of each head that are rotated: the first `rotaryDim`. */
-  readonly rotaryDim: number;
-  /** True if dimensions 2i and 2i + 1 form a pair; false if dimensions i and i + rotaryDim / 2 do. */
-  readonly interleaved: boolean;
-  /** Whether to rotate by the opposite angles, as the gradient does. */
-  readonly back: boolean;
-}
 
 /** Output: x with its pairs rotated. */
 export const ropeOp: Op<RopeAttrs> = {
@@ -40,6 +32,7 @@ export const ropeOp: Op<RopeAttrs> = {
       }],
     };
   },
+  simd: ropeSimd,
   cpu([x, table], [y], { inputs: [{ shape: [B, T, H, D] }], attrs: { rotaryDim: R, interleaved, back } }) {
     const [step, apart] = interleaved ? [2, 1] : [1, R / 2];
     const sign = back ? -1 : 1;

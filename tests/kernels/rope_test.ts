@@ -1,5 +1,7 @@
 // Rotary positions: both pairings, part of a head, far positions.
 import assert from "node:assert/strict";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
+import { grad } from "../../kernels/gradient.ts";
 import { rope, ropeTurns } from "../../kernels/rope/op.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
@@ -12,10 +14,11 @@ import {
   checkGradient,
   checkKernel,
   evaluate,
+  kernelDevices,
   randomInput,
   relativeError,
-  webgpuDevices,
 } from "./harness.ts";
+import { checkNonFinite, checkThreads } from "./simd_cases.ts";
 
 function rotation(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
   const feeds: Record<string, Values> = {};
@@ -45,8 +48,24 @@ function defined(x: ArrayLike<number>, [B, T, H, D]: number[], pairs: string, R:
   }).slice(0, B * T * H * D);
 }
 
-Deno.test("rope() equals float64 on WebGPU, far positions too", () => checkKernel("rope", rotation));
+Deno.test("rope() equals float64 on every device, far positions too", () => checkKernel("rope", rotation));
 Deno.test("rope()'s gradient equals central differences", () => checkGradient("rope", rotation));
+
+/** A rotation and its gradient, given dy. */
+function complete(shape: number[], rotaryDim: number, pairs: "half" | "interleaved"): Case {
+  const feeds: Record<string, Values> = {};
+  const [x, dy] = ["x", "dy"].map((name) => randomInput(randomStream(4, name), feeds, name, shape));
+  const y = rope(x, { pairs, rotaryDim });
+  const [dx] = grad(sumAll(multiply(y, dy)), [x]);
+  return { feeds, outputs: { y, dx }, label: `${shape.join("x")}, ${rotaryDim} ${pairs}` };
+}
+
+Deno.test("rope() and its gradient are the same bytes for any number of threads, and NaN where the reference device's are", async () => {
+  for (const pairs of ["interleaved", "half"] as const) {
+    await checkThreads(complete([2, 65, 3, 64], 64, pairs), ["rope"]);
+    for (const [D, R] of [[16, 16], [13, 10], [7, 2]]) await checkNonFinite(complete([1, 3, 2, D], R, pairs));
+  }
+});
 
 for (const pairs of ["interleaved", "half"] as const) {
   Deno.test(`rope() with ${pairs} pairs equals its definition within 1e-5 at position 100,000`, async () => {
@@ -57,7 +76,7 @@ for (const pairs of ["interleaved", "half"] as const) {
     const expected = defined(feeds.x, shape, pairs, 8, 100_003);
     using oracle = referenceDevice({ precision: "f64" });
     using plain = referenceDevice();
-    for (const device of [oracle, plain, ...await webgpuDevices()]) {
+    for (const device of [oracle, plain, ...await kernelDevices()]) {
       const results = await evaluate(device, { feeds, outputs: { y } });
       assert.ok(relativeError(results.y, expected) <= (device === oracle ? 1e-12 : 1e-5), device.adapter);
     }
