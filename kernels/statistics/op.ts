@@ -6,6 +6,8 @@ import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
 import { PARTIAL, STATISTICS, TENSOR_TABLE } from "./table.ts";
 import { chunksOf, type RowsAttrs, type Segment } from "./chunks.ts";
+import { finishPhase } from "./finish_simd.ts";
+import { chunkPhase } from "./simd.ts";
 import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
 import samplesWgsl from "./samples.wgsl" with { type: "text" };
@@ -25,8 +27,8 @@ const UNROLL = 16;
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
 /**
- * Inputs: x and the table of its chunks; output: one partial per chunk, as bits (see partial.wgsl). Attributes: null if all
- * chunks are contiguous.
+ * Inputs: x and the table of its chunks; output: one partial per chunk, as bits (see partial.wgsl and simd.ts). Attributes: null
+ * if all chunks are contiguous.
  */
 export const chunkStatisticsOp: Op<RowsAttrs | null> = {
   name: "chunk_statistics",
@@ -57,6 +59,7 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
       }],
     };
   },
+  simd: ({ inputs: [, table], attrs: rows }) => ({ phases: [chunkPhase(table.shape[0], rows)] }),
   cpu: chunkStatisticsCpu,
 };
 
@@ -100,6 +103,7 @@ export const statisticsOp: Op<FinishAttrs> = {
   name: "statistics",
   infer: ([, , parts]) => [{ shape: [parts.shape[0], STATISTICS.length], dtype: "f32" }],
   lower: lowerFinish,
+  simd: ({ inputs: [, , parts] }) => ({ phases: [finishPhase(parts.shape[0])] }),
   cpu: statisticsCpu,
 };
 

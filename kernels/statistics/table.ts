@@ -1,6 +1,7 @@
 // The table of tensor statistics, one entry per statistic, and their computation on the host. A new statistic is an entry
-// here, plus in partial.wgsl whatever a partial lacks for it.
+// here, plus in partial.wgsl and simd.ts whatever a partial lacks for it.
 import type { Values } from "../../src/graph/tensor.ts";
+import { double, type F64, f64, type I32, select } from "../../src/wasm/mod.ts";
 import type { Rows } from "./chunks.ts";
 
 /** How charts show a statistic. */
@@ -111,12 +112,37 @@ export function summaryOf(samples: readonly Partial[], elements: number) {
   };
 }
 
+/** Inputs of a part's statistics in WebAssembly; see finish_simd.ts. Each is cheap to use several times. */
+export interface WasmSummary {
+  /** Numbers of all elements, of those that are 0, of the finite ones, and of the finite ones, but at least 1. */
+  readonly elements: F64;
+  readonly zeros: F64;
+  readonly finite: F64;
+  readonly n: F64;
+  /** 1 if all finite elements are equal, else 0. */
+  readonly equal: I32;
+  /** Smallest and largest finite element; 0 if there is none. */
+  readonly low: F64;
+  readonly high: F64;
+  /** Mean, sum of squared distances from it, and sum of squares of the finite elements. */
+  readonly mean: F64;
+  readonly m2: F64;
+  readonly squares: F64;
+  /** Number of samples; sum, largest and smallest of their l2 norms. */
+  readonly samples: F64;
+  readonly norms: F64;
+  readonly longest: F64;
+  readonly shortest: F64;
+}
+
 /** A statistic of any tensor. */
 export interface TensorStatistic extends StatisticText {
   /** WGSL expression of the value, in finish.wgsl. */
   readonly column: string;
   /** The value on the host. */
   readonly host: (summary: ReturnType<typeof summaryOf>) => number;
+  /** The value in WebAssembly. */
+  readonly wasm: (summary: WasmSummary) => F64;
   /** True if it is over all elements, and so defined even if none is finite. */
   readonly ofAll?: true;
 }
@@ -126,32 +152,38 @@ export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
   mean: {
     column: "select(mean * unit, all.low, equal)",
     host: ({ low, high, mean, unit }) => low === high ? low : mean * unit,
+    wasm: ({ equal, low, mean }) => select(equal, low, mean),
   },
   std: {
     column: "select(sqrt(all.m2 / n) * unit, 0f, equal)",
     host: ({ variance, unit }) => Math.sqrt(variance) * unit,
+    wasm: ({ equal, m2, n }) => select(equal, double(0), f64.sqrt(f64.div(m2, n))),
   },
-  min: { column: "select(0f, all.low, some)", host: ({ low }) => low },
-  max: { column: "select(0f, all.high, some)", host: ({ high }) => high },
+  min: { column: "select(0f, all.low, some)", host: ({ low }) => low, wasm: ({ low }) => low },
+  max: { column: "select(0f, all.high, some)", host: ({ high }) => high, wasm: ({ high }) => high },
   absmax: {
     column: "select(0f, max(-all.low, all.high), some)",
     host: ({ low, high }) => Math.max(-low, high),
+    wasm: ({ low, high }) => f64.max(f64.neg(low), high),
     label: "largest magnitude",
   },
   rms: {
     column: "sqrt(all.m2 / n + mean * mean) * unit",
     host: ({ variance, mean, unit }) => Math.sqrt(variance + mean * mean) * unit,
+    wasm: ({ squares, n }) => f64.sqrt(f64.div(squares, n)),
     label: "root mean square",
   },
   l2: {
     column: "norm_of(all) * unit",
     host: ({ all, unit }) => normOf(all) * unit,
+    wasm: ({ squares }) => f64.sqrt(squares),
     label: "L2 norm",
     limits: [0, Infinity],
   },
   zeros: {
     column: "f32(all.zeros) / f32(elements)",
     host: ({ all, elements }) => all.zeros / elements,
+    wasm: ({ zeros, elements }) => f64.div(zeros, elements),
     ofAll: true,
     label: "zeros (share)",
     limits: [0, 1],
@@ -159,15 +191,25 @@ export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
   nonfinite: {
     column: "f32(elements - all.finite)",
     host: ({ all, elements }) => elements - all.finite,
+    wasm: ({ finite, elements }) => f64.sub(elements, finite),
     ofAll: true,
     label: "values that are not finite",
   },
   pnorm_mean: {
     column: "norms / f32(end - first) * unit",
     host: ({ norms }) => norms.reduce((sum, norm) => sum + norm / norms.length, 0),
+    wasm: ({ norms, samples }) => f64.div(norms, samples),
   },
-  pnorm_max: { column: "longest", host: ({ norms }) => norms.reduce((a, b) => Math.max(a, b)) },
-  pnorm_min: { column: "shortest", host: ({ norms }) => norms.reduce((a, b) => Math.min(a, b)) },
+  pnorm_max: {
+    column: "longest",
+    host: ({ norms }) => norms.reduce((a, b) => Math.max(a, b)),
+    wasm: ({ longest }) => longest,
+  },
+  pnorm_min: {
+    column: "shortest",
+    host: ({ norms }) => norms.reduce((a, b) => Math.min(a, b)),
+    wasm: ({ shortest }) => shortest,
+  },
 };
 
 /**

@@ -6,10 +6,12 @@ import type { Segment } from "../../kernels/statistics/chunks.ts";
 import { statistics } from "../../kernels/statistics/op.ts";
 import { STATISTICS } from "../../kernels/statistics/table.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, view } from "../../src/graph/structure.ts";
-import { between, webgpuDevices } from "./harness.ts";
+import type { Values } from "../../src/graph/tensor.ts";
+import { between, kernelDevices, webgpuDevices } from "./harness.ts";
 
 type Row = Record<typeof STATISTICS[number], number>;
 
@@ -67,9 +69,12 @@ async function rowsOn(device: Device, given: readonly Given[]): Promise<Row[]> {
 }
 
 async function everyDevice(): Promise<[string, Device][]> {
-  const [software, gpu] = await webgpuDevices();
+  const [software, gpu, cpu] = await kernelDevices();
   const [f64, f32] = (["f64", "f32"] as const).map((precision) => referenceDevice({ precision }));
-  return [["float64", f64], ["float32", f32], ["software schedule", software], ["gpu schedule", gpu]];
+  return [["float64", f64], ["float32", f32], ["software schedule", software], ["gpu schedule", gpu], [
+    "cpu",
+    cpu,
+  ]];
 }
 
 /** Tolerance of a statistic. */
@@ -286,6 +291,68 @@ Deno.test("more samples than workgroups in one dimension are merged, more than t
   await assert.rejects(rowsOn(software, [onePart(values, 45_000)]), (error: Error) => {
     return error instanceof UserError && error.message.includes("samples = 45000");
   });
+});
+
+/** A tensor of parts of every kind: long and short rows, samples that are not aligned, NaN in some of them. */
+function everyKind(): Given[] {
+  const rng = randomStream(1, "threads");
+  const values = random(rng, 200_000, 3, 1);
+  for (let i = 0; i < 100; i++) values[rng.below(50_000)] = [NaN, Infinity, 0][i % 3];
+  const plain: Segment[] = [{ offset: 1, samples: 7, size: 20_001 }, {
+    offset: 150_002,
+    samples: 1,
+    size: 49_998,
+  }];
+  const rows = (length: number, every: number): Segment[] =>
+    [0, 1].map((head) => {
+      return { offset: head * length, samples: 4, size: 12 * length, rows: { length, every } };
+    });
+  return [[...plain, ...rows(2050, 4100)], [...plain, ...rows(7, 17)]].map((parts) => ({ values, parts }));
+}
+
+Deno.test("long rows, and chunks with and without NaN, equal float64 on every device", async () => {
+  await check("every kind", everyKind());
+});
+
+Deno.test("the CPU device computes statistics in WebAssembly, the same bytes with 1, 2 and 3 threads", async () => {
+  const given = everyKind();
+  const rows = statistics(
+    given.map(({ values, parts }, i) => ({ x: input(`x${i}`, [values.length]), parts })),
+  );
+  const results: Values[] = [];
+  for (const threads of [1, 2, 3]) {
+    using device = cpuDevice({ threads });
+    using program = await device.compile({ outputs: { rows } });
+    const phases = program.plan.steps.filter(({ node }) => node.op.name.endsWith("statistics"))
+      .map(({ simd }) => simd!.phases[0]);
+    assert.deepEqual(phases.map(({ label }) => label), [
+      "chunk_statistics",
+      "chunk_statistics",
+      "statistics",
+    ]);
+    assert.ok(phases.every(({ blocks }) => blocks >= 2));
+    program.run(Object.fromEntries(given.map(({ values }, i) => [`x${i}`, values])));
+    results.push((await program.read(["rows"]))[0]);
+  }
+  assert.deepEqual(results[1], results[0]);
+  assert.deepEqual(results[2], results[0]);
+});
+
+Deno.test("the CPU device's sums are within a few roundings of float32, also of 16 million elements", async () => {
+  using device = cpuDevice({ threads: 2 });
+  const size = 1 << 24;
+  // Of one sign: errors of a sum of floats would add up.
+  const values = Float32Array.from({ length: size }, (_, i) => 1 + ((i * 2654435761) >>> 0) * 2 ** -32);
+  let [sum, squares] = [0, 0];
+  for (const x of values) [sum, squares] = [sum + x, squares + x * x];
+  const rows = statistics([{ x: input("x", [size]), parts: [{ offset: 0, samples: 1, size }] }]);
+  using program = await device.compile({ outputs: { rows } });
+  program.run({ x: values });
+  const [row] = await program.read(["rows"]);
+  const error = (name: string, expected: number) => Math.abs(row[STATISTICS.indexOf(name)] / expected - 1);
+  assert.ok(error("mean", sum / size) <= 1.2e-7);
+  assert.ok(error("l2", Math.sqrt(squares)) <= 1.2e-7);
+  assert.ok(error("std", Math.sqrt(squares / size - (sum / size) ** 2)) <= 1e-6);
 });
 
 Deno.test("parts outside their tensor, integer tensors and an empty list are rejected", () => {
