@@ -19,7 +19,7 @@ export const ATTENTION_CHOICES = {
   activation: {
     softmax: softmax("e^s / (sum of e^s over the row)", -Infinity) as NormalisedActivation,
     /** Softmax with an extra logit of 0, which takes weight but has no value vector. */
-    softmax1: softmax("softmax with an extra logit 0", 0) as NormalisedActivation,
+    softmax1: softmax("softmax with an extra logit of 0", 0) as NormalisedActivation,
     entmax15: entmax15 as NormalisedActivation,
     sigmoid: elementwise({
       doc: "1 / (1 + e^-s)",

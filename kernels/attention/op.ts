@@ -207,7 +207,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
 
 /**
  * Attention: z_i = sum_j a_ij v_j over the visible keys of query i, with s_ij = modifier(scale q_i . k_j). The weights a_i are
- * softmax(s_i), softmax with an extra logit 0 ("softmax1"), entmax15(s_i), or element-wise sigmoid(s), relu(s) or relu(s)^2
+ * softmax(s_i), softmax with an extra logit of 0 ("softmax1"), entmax15(s_i), or element-wise sigmoid(s), relu(s) or relu(s)^2
  * of s + bias, optionally divided by n_i or sqrt(n_i), where n_i is the number of visible keys of row i. Memory is linear in
  * T and S: no [T, S] matrix is stored, forward or backward.
  *

@@ -57,13 +57,14 @@ export const SCHEDULE_KEYS = {
   name: {
     oneOf: SCHEDULES,
     default: "cosine",
-    doc: "Learning rate after warmup; plateau lowers it when evaluations stop improving.",
+    doc:
+      "Schedule of the learning rate after warmup; plateau lowers it when the evaluated loss stops falling.",
   },
   warmup: { least: 0, default: 100, doc: "Steps of linear warmup." },
   min_lr: {
     is: "amount",
     default: 1e-4,
-    doc: "Lowest learning rate: where cosine and linear end, cyclic turns, and plateau and rsqrt stop.",
+    doc: "Lowest learning rate: final rate of cosine and linear, minimum of cyclic, plateau and rsqrt.",
   },
   steps: { least: 1, default: null, doc: "Step at which the decay ends; null: train.steps." },
   cycle: { least: 2, default: 100, doc: "cyclic: steps from the highest rate to the lowest and back." },
@@ -71,7 +72,8 @@ export const SCHEDULE_KEYS = {
   patience: {
     least: 0,
     default: 3,
-    doc: "plateau: evaluations without a lower loss to wait; the next one lowers the rate.",
+    doc:
+      "plateau: number of evaluations without a lower loss that are tolerated; the next one lowers the rate.",
   },
 } as const satisfies Keys;
 

@@ -20,12 +20,16 @@ const SETTINGS = {
     doc: "Decay rates of the first and second moment; not used by sgd.",
   },
   eps: { is: "positive", default: 1e-8, doc: "Added to the square root of the second moment." },
-  momentum: { is: "fraction", default: null, doc: "For sgd and muon; null: 0.9 for sgd, 0.95 for muon." },
+  momentum: {
+    is: "fraction",
+    default: null,
+    doc: "Momentum of sgd and muon; null: 0.9 for sgd, 0.95 for muon.",
+  },
   nesterov: { is: "flag", default: null, doc: "Nesterov momentum in sgd and muon; null: in muon only." },
   weight_decay: {
     is: "amount",
     default: 0.1,
-    doc: "Decoupled weight decay, times the learning rate; in adam and sgd added to the gradient (L2).",
+    doc: "Weight decay: decoupled, times the learning rate; for adam and sgd added to the gradient (L2).",
   },
   clip: { is: "amount", default: 1, doc: "Clips the gradient to this global norm; 0: no clipping." },
 } as const satisfies Keys;
@@ -115,7 +119,8 @@ export const OPTIMIZER_KEYS = {
   name: {
     oneOf: OPTIMIZERS,
     default: "adamw",
-    doc: "muon updates the blocks' matrices, AdamW the rest. Weight decay applies to matrices only.",
+    doc:
+      "Optimizer; muon uses Muon for the matrices of the blocks and AdamW for the rest. Weight decay applies only to matrices.",
   },
   ...SETTINGS,
 } as const satisfies Keys;

@@ -36,7 +36,7 @@ const TRAIN = {
   stop: {
     least: 1,
     default: null,
-    doc: "Early stopping: evaluations without a better loss that end the run; null: at train.steps.",
+    doc: "Early stopping: ends the run after this many evaluations without a better loss; null: never.",
   },
   stop_nonfinite: {
     least: 1,
@@ -66,7 +66,7 @@ const OUTPUT = {
   checkpoint_every: {
     least: 0,
     default: 0,
-    doc: "Steps between checkpoints; 0: only at evaluations, best and last.",
+    doc: "Steps between checkpoints; 0: saves checkpoints (best and last) only at evaluations.",
   },
 } as const satisfies Keys;
 
@@ -99,8 +99,12 @@ const CAPTURE = {
   entries: {
     layers: { ...NUMBERS, expected: "a list of layers", doc: "Blocks, counted from 0; []: all." },
     heads: { ...NUMBERS, expected: "a list of heads", doc: "Heads, counted from 0; []: all." },
-    samples: { least: 1, default: 1, doc: "Number of samples, the first of the evaluated split." },
-    queries: { ...NUMBERS, expected: "a list of query positions", doc: "Positions from 0; []: all." },
+    samples: { least: 1, default: 1, doc: "Number of samples, from the start of the evaluated split." },
+    queries: {
+      ...NUMBERS,
+      expected: "a list of query positions",
+      doc: "Query positions, counted from 0; []: all.",
+    },
     every: { least: 1, default: 100, doc: "Steps between captures." },
   },
   from: asEntries,

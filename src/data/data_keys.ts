@@ -11,12 +11,12 @@ export const DATA_KEYS = {
     is: "text",
     default: "brown",
     doc:
-      "Dataset: a corpus of the catalogue (brown, tiny_shakespeare) or a synthetic task (copy, induction, sort).",
+      "Dataset: a corpus (brown or tiny_shakespeare) or a synthetic task (such as copy, induction or sort).",
   },
   tasks: {
     is: "text",
     default: null,
-    doc: "TypeScript file that defines synthetic tasks, for source to name; null: none.",
+    doc: "TypeScript file that defines further synthetic tasks, which source can name; null: none.",
   },
   files: {
     ...FILES,
@@ -26,19 +26,27 @@ export const DATA_KEYS = {
     is: "text",
     default: null,
     doc:
-      "For files of JSON lines: the field of each line's object that holds the text (a.b for b of a); null: files are text.",
+      "For files of JSON lines: the field that holds the text (a.b: field b of the object a); null: the files are plain text.",
   },
   sources: {
     entries: {
-      source: { is: "text", default: null, doc: "Corpus or synthetic task; null: files." },
-      files: { ...FILES, doc: "Text files or directories instead of source, as data.files." },
-      field: { is: "text", default: null, doc: "As data.field, for these files." },
-      weight: { is: "positive", default: 1, doc: "Share of the rows: weight / sum of all weights." },
+      source: {
+        is: "text",
+        default: null,
+        doc: "Corpus or synthetic task; null: the entry has files instead.",
+      },
+      files: { ...FILES, doc: "Text files or directories, instead of source; see data.files." },
+      field: { is: "text", default: null, doc: "The same as data.field, for these files." },
+      weight: {
+        is: "positive",
+        default: 1,
+        doc: "The source's share of the rows is weight / sum of all weights.",
+      },
     },
     expected: "a list of entries such as {source: brown, weight: 3} or {files: [a.txt], weight: 1}",
     doc:
-      "Several sources mixed by weight, instead of source and files: each row comes from one of them, drawn with the seed. " +
-      "Each source is split on its own; the validation loss is the mean over the tokens of all. []: none.",
+      "Several sources mixed by weight, instead of source and files: each row comes from one source, drawn at random with " +
+      "the seed. Each source is split separately; the validation loss is the mean over the tokens of all sources. []: none.",
   },
   split: {
     keys: {
@@ -50,7 +58,7 @@ export const DATA_KEYS = {
       test: { is: "fraction", default: 0.05, doc: "Fraction of the text, at its end, for testing." },
     },
     doc:
-      "How a text is split, in order, by characters (by samples with data.sample); a synthetic task needs no split.",
+      "Fractions by which a text is cut, in order, by characters (by samples if data.sample is set); not for synthetic tasks.",
   },
   split_files: {
     keys: {
@@ -64,7 +72,7 @@ export const DATA_KEYS = {
     expected: 'file, line, "n lines" or null',
     default: null,
     doc:
-      "What a row holds, padded on the right: a file, a line, or n lines (4 lines); null: any part of the whole text.",
+      "Each row is a file, a line, or n lines (for example 4 lines), padded on the right; null: a window of the whole text.",
   },
   sampling: {
     oneOf: SAMPLINGS,
@@ -83,16 +91,16 @@ export const TOKENIZER_KEYS = {
     default: "char",
     doc:
       "char: one token per code point that occurs in any split. byte: one per byte of UTF-8. bpe: byte-pair encoding " +
-      "trained on the train split. gpt2: GPT-2's. huggingface: a tokenizer.json. ids: the text is ids, separated by spaces.",
+      "trained on the train split. gpt2: GPT-2's. huggingface: a tokenizer.json. ids: the text is token ids separated by spaces.",
   },
   unknown: {
     oneOf: UNKNOWN_POLICIES,
     default: "error",
-    doc: "Unknown characters (with char, or where crop is on) are an error, or become the token <unk>.",
+    doc: "Whether unknown characters (with char, or if crop is true) are an error or become the token <unk>.",
   },
-  size: { least: 256, default: 1000, doc: "Vocabulary size of bpe, its 256 bytes included." },
+  size: { least: 256, default: 1000, doc: "Vocabulary size of bpe, including the 256 bytes." },
   file: { is: "text", default: null, doc: "Path of the tokenizer.json, for huggingface." },
-  crop: { is: "flag", default: false, doc: "Keeps only the tokens that the text uses." },
+  crop: { is: "flag", default: false, doc: "Keeps only the tokens that occur in the text." },
 } as const satisfies Keys;
 
 /** The section `data` of a configuration, see {@link DATA_KEYS}. */

@@ -62,7 +62,7 @@ const ATTENTION = {
   activation: {
     oneOf: ATTENTION_CHOICES.activation,
     default: "softmax",
-    doc: `How scores s become the pattern: ${ACTIVATION_DOCS}.` as string,
+    doc: `Function from the scores s to the pattern (attention weights): ${ACTIVATION_DOCS}.` as string,
   },
   divide: {
     oneOf: ATTENTION_CHOICES.divide,
@@ -74,18 +74,20 @@ const ATTENTION = {
     is: "number",
     default: "auto",
     doc:
-      "Added to the scores. auto: -ln(model.context) for a sigmoid that is not divided, else 0. learned: starts at auto's value.",
+      "Bias added to the scores. auto: -ln(model.context) for sigmoid with divide none, else 0. learned: a parameter that " +
+      "starts at the value of auto.",
   },
   temperature: {
     oneOf: ["learned"],
     is: "number",
     default: null,
-    doc: "The scores are multiplied by e^temperature; learned: starts at 0; null: no factor.",
+    doc:
+      "The scores are multiplied by e^temperature; learned: a parameter that starts at 0; null: no factor.",
   },
   per: {
     oneOf: ["layer", "head"],
     default: "layer",
-    doc: "One learned bias and temperature per layer, or per head.",
+    doc: "Whether there is one learned bias or temperature per layer, or one per head.",
   },
   softcap: { is: "positive", default: null, doc: "Soft cap c of the scores s: c tanh(s / c); null: no cap." },
   window: {
@@ -101,12 +103,12 @@ const ATTENTION = {
   kv_head: {
     oneOf: ATTENTION_CHOICES.kvHead,
     default: "grouped",
-    doc: "Which key head query head h reads: grouped floor(h kv_heads / heads), modulo h mod kv_heads.",
+    doc: "Key/value head of query head h. grouped: floor(h kv_heads / heads). modulo: h mod kv_heads.",
   },
   value_dim: {
     least: 1,
     default: null,
-    doc: "Width of the values of all heads together, a multiple of model.heads; null: model.dim.",
+    doc: "Total width of the values over all heads, a multiple of model.heads; null: model.dim.",
   },
   qk_norm: {
     oneOf: NORMS,
@@ -116,7 +118,8 @@ const ATTENTION = {
   backward: {
     oneOf: ATTENTION_CHOICES.backward,
     default: "exact",
-    doc: "Gradient of softmax: exact, without its lateral sum (diag), or the identity (ste).",
+    doc:
+      "Backward pass of softmax. exact. diag: only the diagonal of the Jacobian. ste: the identity (straight-through).",
   },
   extra_keys: { least: 0, default: 0, doc: "Number of learned keys and values that every query sees." },
   score: {
@@ -127,8 +130,8 @@ const ATTENTION = {
   mask: {
     is: "text",
     default: null,
-    doc:
-      'Expression that is nonzero where query i sees key j, on top of the causal mask: "i - j < 8 || j == 0"; null: none.',
+    doc: "Expression that is nonzero if query i may attend to key j, combined with the causal mask: " +
+      '"i - j < 8 || j == 0"; null: none.',
   },
   modifier: {
     keys: {
@@ -162,7 +165,8 @@ const BLOCK = {
   norm_order: {
     oneOf: NORM_ORDERS,
     default: "pre",
-    doc: "Order in each branch f: pre x + f(norm(x)), post norm(x + f(x)), hybrid x + norm(f(norm(x))).",
+    doc:
+      "Norms around each branch f. pre: x + f(norm(x)). post: norm(x + f(x)). hybrid: x + norm(f(norm(x))).",
   },
   norm: { oneOf: NORMS, default: null, doc: "Normalisation layer; null: model.norm." },
   attention: { keys: ATTENTION, doc: "Causal self-attention." },
@@ -170,7 +174,7 @@ const BLOCK = {
   dropout: {
     is: "fraction",
     default: null,
-    doc: "Dropout probability of the pattern and of each branch's output; null: model.dropout.",
+    doc: "Dropout probability of the attention pattern and of each branch's output; null: model.dropout.",
   },
 } as const satisfies Keys;
 
@@ -183,20 +187,25 @@ export const MODEL_KEYS = {
   vocabulary: {
     least: 1,
     default: null,
-    doc: "Vocabulary size, at least the tokenizer's; null: the tokenizer's.",
+    doc: "Vocabulary size, not below that of the tokenizer; null: that of the tokenizer.",
   },
   positions: {
     oneOf: POSITIONS,
     default: "learned",
     doc:
-      "Position encoding: learned or sinusoidal (sincos) rows added to the embedding, rotated queries and keys (rope), or ALiBi.",
+      "Position encoding: learned or sinusoidal (sincos) position embeddings added to the token embeddings, rotary queries " +
+      "and keys (rope), ALiBi (alibi), or none.",
   },
   ...POSITION_SECTIONS,
-  norm: { oneOf: NORMS, default: "layernorm", doc: "Norm layers of the blocks and before the output head." },
+  norm: {
+    oneOf: NORMS,
+    default: "layernorm",
+    doc: "Normalisation layers in the blocks and before the output head.",
+  },
   bias: {
     is: "flag",
     default: false,
-    doc: "Whether linear layers have biases, and LayerNorm where norm_bias is null.",
+    doc: "Whether linear layers have biases; also applies to LayerNorm if norm_bias is null.",
   },
   norm_bias: { is: "flag", default: null, doc: "Whether LayerNorm has a bias; null: as model.bias." },
   tied: { is: "flag", default: true, doc: "Ties the output head to the token embedding." },
@@ -206,25 +215,30 @@ export const MODEL_KEYS = {
         oneOf: METHODS,
         default: null,
         doc:
-          "Backward pass of the output head. fa and dfa are the same here, a fixed random matrix, and need tied: false; with " +
-          "bp, and fa in the blocks, the last block receives the true gradient. null: as in the blocks.",
+          "Backward pass of the output head. fa and dfa both use a fixed random matrix here and need tied: false. With bp " +
+          "here and fa in the blocks, the last block receives the true gradient. null: the method of the blocks.",
       },
     },
     doc: "The output head.",
   },
-  dropout: { is: "fraction", default: 0, doc: "Dropout of embedding, pattern and branch outputs." },
+  dropout: {
+    is: "fraction",
+    default: 0,
+    doc: "Dropout probability of the embedding, the attention pattern and each branch's output.",
+  },
   init: {
     keys: {
       name: {
         oneOf: INITS,
         default: "normal",
         doc:
-          "Distribution: normal(0, std), the same redrawn beyond two standard deviations, or uniform within +-sqrt(6 / (out + in)).",
+          "Distribution. normal: N(0, std^2). truncated_normal: the same, with values beyond two standard deviations redrawn. " +
+          "xavier_uniform: uniform within +-sqrt(6 / (out + in)).",
       },
       std: {
         is: "positive",
         default: 0.02,
-        doc: "Standard deviation of the initial weights; Xavier computes its own.",
+        doc: "Standard deviation of the initial weights; not used by xavier_uniform.",
       },
       scaled_residual: {
         is: "flag",

@@ -6,13 +6,17 @@ import type { Tensor } from "../graph/tensor.ts";
 import type { KeyCache } from "./cache.ts";
 
 const ROPE = {
-  base: { is: "positive", default: 10000, doc: "Pair i turns base^(-2i / rotary_dim) rad per position." },
+  base: {
+    is: "positive",
+    default: 10000,
+    doc: "Pair i is rotated by base^(-2i / rotary_dim) radians per position.",
+  },
   pairs: {
     oneOf: ROPE_PAIRS,
     default: "interleaved",
     doc: "Which channels form a pair: neighbours (interleaved), or those rotary_dim / 2 apart (half).",
   },
-  rotary_dim: { least: 2, default: null, doc: "Rotated channels per head, even; null: all." },
+  rotary_dim: { least: 2, default: null, doc: "Number of rotated channels per head, even; null: all." },
 } as const satisfies Keys;
 
 /** The sections of `model` that hold the keys of a position scheme, by the scheme's name. */
