@@ -1,4 +1,4 @@
-// Cross attention that learns to copy: each query reads the memory row whose key it matches; rows of padding are never read.
+// Cross attention that learns to copy: each query attends to the memory row whose key it matches; padding rows are masked.
 // deno run -A examples/cross_attention.ts
 import {
   elementwise,
@@ -39,7 +39,7 @@ for (const name of names) {
 }
 using program = await device.compile({ outputs: { loss }, effects });
 
-/** Each query and its target are the same random row of their memory, but never one of its last two, which are padding. */
+/** A batch: each query is a random row of its memory, except the last two, which are padding; its target is the same row. */
 function batch() {
   const rows = normal(BATCH * MEMORY * DIM);
   const chosen = Array.from(

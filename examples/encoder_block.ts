@@ -54,6 +54,5 @@ for (const [name, shape] of Object.entries(shapes)) {
 using program = await device.compile({ outputs: { y, loss, gradient } });
 program.run({ x: Float32Array.from({ length: BATCH * LENGTH * DIM }, () => random.normal()) });
 const [rows, [sum], slopes] = await program.read(["y", "loss", "gradient"]);
-console.log(
-  `${rows.length} numbers, sum of squares ${sum.toFixed(3)}, norm of dwq ${Math.hypot(...slopes).toFixed(3)}`,
-);
+const norm = Math.hypot(...slopes);
+console.log(`y: ${rows.length} elements, sum of squares ${sum.toFixed(3)}; |dL/dwq| = ${norm.toFixed(3)}`);

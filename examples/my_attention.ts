@@ -26,7 +26,7 @@ import type { AttentionInput } from "../mod.ts";
  */
 export function attention(input: AttentionInput): number[][] {
   const { q, v } = input;
-  throw new Error(`attention() is not written yet: expected z, here [${q.length}][${v[0].length}].`);
+  throw new Error(`attention() is not implemented yet; expected z of shape [${q.length}][${v[0].length}].`);
 }
 
 // Once attention() passes, implement its gradients, given the upstream gradient dz [T][dv]. They are checked as soon as

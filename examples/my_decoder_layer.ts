@@ -18,7 +18,7 @@ import type { LayerOptions, Matrix } from "../mod.ts";
  *
  * @param x [T][D]
  * @param weights named as in a block of heed's checkpoints: ln1.weight, ln1.bias [D]; attn.wq.weight [D][D], attn.wq.bias [D],
- * and the same of attn.wk, attn.wv, attn.wo; ln2.weight, ln2.bias [D]; mlp.fc.weight [F][D], mlp.fc.bias [F];
+ * and the same for attn.wk, attn.wv, attn.wo; ln2.weight, ln2.bias [D]; mlp.fc.weight [F][D], mlp.fc.bias [F];
  * mlp.proj.weight [D][F], mlp.proj.bias [D]
  * @param options.heads H
  * @param options.mask [T][T], true: attend
@@ -31,8 +31,8 @@ export function decoderLayer(
 ): Matrix {
   const names = Object.keys(weights).join(", ");
   throw new Error(
-    `decoderLayer() is not written yet: expected y, here [${x.length}][${
+    `decoderLayer() is not implemented yet; expected y of shape [${x.length}][${
       x[0].length
-    }], of ${options.heads} heads and ${names}.`,
+    }], from ${options.heads} heads and the weights ${names}.`,
   );
 }

@@ -10,15 +10,15 @@ import type { LayerOptions, Matrix } from "../mod.ts";
  * Multi-head self-attention of one sample, with D = H d.
  *
  *   q = x Wq^T + bq, k = x Wk^T + bk, v = x Wv^T + bv   each [T][D]; head h has columns h d to (h + 1) d
- *   s_ij = q_i . k_j / sqrt(d)                          of each head, [T][T]
+ *   s_ij = q_i . k_j / sqrt(d)                          for each head, [T][T]
  *   a_i  = softmax over the j with mask[i][j] true      zeros if there is no such j
- *   z_i  = sum_j a_ij v_j                               of each head, [T][d]
+ *   z_i  = sum_j a_ij v_j                               for each head, [T][d]
  *   y = concat_h(z) Wo^T + bo                           [T][D]
  *
  * Matrices are [out][in], as in torch.nn.Linear and in heed's checkpoints: y_o = sum_i W_oi x_i + b_o.
  *
  * @param x [T][D]
- * @param weights by name: wq.weight [D][D], wq.bias [D], and the same of wk, wv and wo
+ * @param weights by name: wq.weight [D][D], wq.bias [D], and the same for wk, wv and wo
  * @param options.heads H
  * @param options.mask [T][T], true: attend
  * @returns y, [T][D]
@@ -30,8 +30,8 @@ export function multiHead(
 ): Matrix {
   const names = Object.keys(weights).join(", ");
   throw new Error(
-    `multiHead() is not written yet: expected y, here [${x.length}][${
+    `multiHead() is not implemented yet; expected y of shape [${x.length}][${
       x[0].length
-    }], of ${options.heads} heads and ${names}.`,
+    }], from ${options.heads} heads and the weights ${names}.`,
   );
 }

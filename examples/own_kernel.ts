@@ -16,7 +16,7 @@ import {
 
 const cubeOp: Op = {
   name: "cube",
-  infer: ([x]) => x.dtype === "f32" ? [x] : graph.mismatch("cube", "numbers of type f32", [x]),
+  infer: ([x]) => x.dtype === "f32" ? [x] : graph.mismatch("cube", "a tensor of type f32", [x]),
   lower: ({ inputs: [x] }) => ({
     dispatches: [{
       label: "cube",

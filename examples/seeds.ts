@@ -33,4 +33,6 @@ for (let seed = 1; seed <= seeds; seed++) {
   console.log(`seed ${seed}: softmax ${softmax.toFixed(4)}, sigmoid ${sigmoid.toFixed(4)}`);
 }
 const { mean, ci95 } = interval(differences);
-console.log(`sigmoid - softmax: ${mean?.toFixed(4)} +- ${ci95?.toFixed(4) ?? "- (needs two seeds)"}`);
+console.log(
+  `sigmoid - softmax: ${mean?.toFixed(4)} +- ${ci95?.toFixed(4) ?? "n/a (an interval needs two seeds)"}`,
+);

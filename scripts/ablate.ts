@@ -24,14 +24,14 @@ import {
 
 const command: cli.Command = {
   name: "ablate",
-  summary: "prints the change of the loss without each head, by layer and head",
+  summary: "prints the change of the loss when each head is ablated, by layer and head",
   usage: "[run or checkpoint] [options]",
   options: {
     method: {
       type: "string",
       value: ABLATION_METHODS.join("|"),
       default: "zero",
-      help: "replaces a head by zeros, its mean, or another sample",
+      help: "replace a head's output by zeros, its mean or another sample's",
     },
     file: {
       type: "string",
@@ -57,7 +57,7 @@ async function splitBatches({ config, tokenizer }: Checkpoint, count: number): P
 
 function chartOf({ changes, loss }: Ablation, method: string): string {
   return heatMap({
-    title: `Heads ablated (${method}); loss of all ${showLoss(loss)}`,
+    title: `Ablated heads (${method}); loss with all heads ${showLoss(loss)}`,
     rows: changes.map((_, layer) => `${layer}`),
     columns: [...changes[0]].map((_, head) => `${head}`),
     values: changes,
@@ -72,7 +72,7 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
   const rows = changes.map((row, layer) => [`${layer}`, ...Array.from(row, (x) => shortNumber(x, 4))]);
   const headings = ["layer", ...Array.from(changes[0], (_, head) => `head ${head}`)];
   return [
-    `loss ${loss.toFixed(6)} nats per token over ${tokens} tokens; change without each head:`,
+    `loss ${loss.toFixed(6)} nats per token over ${tokens} tokens; change when each head is ablated:`,
     ...alignedRows([headings, ...rows], { least: headings.map((_, n) => n === 0 ? 5 : 10), gap: "" }),
   ].join("\n");
 }
@@ -82,7 +82,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const method = cli.oneOf("method", values.method!, ABLATION_METHODS);
   const count = cli.numberOption("batches", values.batches, { min: 0, whole: true }) ?? 4;
   if (values.batches !== undefined && values.file !== undefined) {
-    throw new UserError("--batches: a file is read completely; leave it out, or --file.");
+    throw new UserError("--batches: a file is read completely; leave out --batches or --file.");
   }
   const seed = cli.numberOption("seed", values.seed, { whole: true })!;
   cli.checkExtension("out", values.out, ".svg");

@@ -65,7 +65,7 @@ interface Subject {
   readonly steps: readonly number[];
   /** The folder of runs that the analysis goes into. */
   readonly dir: string;
-  /** What the comment in the analysis's config.yaml calls the subject. */
+  /** The subject's description in the comment of the analysis's config.yaml. */
   readonly about: string;
 }
 
@@ -80,7 +80,7 @@ async function ofConfig(config: Config, steps?: string): Promise<Subject> {
       cli.wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
     ),
     dir,
-    about: "a new training",
+    about: "a new training run",
   };
 }
 
@@ -93,7 +93,9 @@ async function ofRun(name: string, steps?: string): Promise<Subject> {
   const chosen = ascending(cli.wholeNumbersOption("steps", steps) ?? known);
   const missing = chosen.find((step) => !known.includes(step));
   if (missing !== undefined) {
-    throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known.join(", ")}.`);
+    throw new UserError(
+      `--steps: the run has no checkpoint of step ${missing}, only of ${known.join(", ")}.`,
+    );
   }
   const { config, tokenizer } = await loadCheckpoint(all[0].path);
   // The analysis of a moved run, or of a checkpoint outside a run, goes into the configuration's output.dir.
@@ -221,7 +223,7 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
   const { train: { from } } = experiment.config;
   if (flags.compare && from !== null && !experiment.start) {
     throw new UserError(
-      `--compare: the run began with the parameters of ${from} (train.from); name its configuration.`,
+      `--compare: the run started from the parameters of ${from} (train.from); pass its configuration instead of the run.`,
     );
   }
   const { train: { batch }, model: { context } } = experiment.config;

@@ -27,7 +27,7 @@ const command: cli.Command = {
     out: {
       type: "string",
       value: "FILE|DIR",
-      help: "default: attention_maps.svg, with --each attention_maps/, or a free name",
+      help: "default: attention_maps.svg, attention_maps/ with --each; numbered if it exists",
     },
     device: cli.DEVICE_OPTION,
   },

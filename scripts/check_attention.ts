@@ -87,7 +87,7 @@ interface Implementations {
 /** The functions of a file, or heed's kernels on the named device, else on the reference device and, if there is an adapter, on WebGPU. */
 async function implementations(file?: string, device?: string): Promise<Implementations> {
   if (file !== undefined && device !== undefined) {
-    throw new UserError("--device: selects a device for heed's kernels; leave it out, or --file.");
+    throw new UserError("--device: selects a device for heed's kernels; leave out --device or --file.");
   }
   if (file !== undefined) {
     const { attention, layers } = await check.loadChecked(file);
@@ -123,12 +123,12 @@ function reportCheck(
   smallest: { readonly index: number; readonly page: string } | undefined,
 ): void {
   say(summary);
-  // A single case does not tell one mistake from another.
+  // A single case cannot distinguish between mistakes.
   const suspected = only === undefined ? check.suspicion(suspects) : undefined;
   if (suspected !== undefined) say(suspected);
   if (!smallest || only !== undefined) return;
-  say(`The smallest of them:\n${smallest.page}`);
-  say(`Again: deno task check_attention ${[...same, `--case ${smallest.index}`].join(" ")}`);
+  say(`The smallest failing case:\n${smallest.page}`);
+  say(`To run it again: deno task check_attention ${[...same, `--case ${smallest.index}`].join(" ")}`);
 }
 
 /** Checks an attention; returns the number of failed cases. */
@@ -168,7 +168,7 @@ async function checkOneLayer(
 
 await cli.runCommand(command, async ({ positionals, values }) => {
   if (positionals.length) {
-    throw new UserError(`${positionals[0]}: unexpected; a file to check is given by --file.`);
+    throw new UserError(`${positionals[0]}: unexpected argument; pass a file to check with --file.`);
   }
   const activation = cli.oneOf("activation", values.activation!, attentionNames("activation"));
   const mask = values.mask === undefined ? undefined : cli.oneOf("mask", values.mask, check.CASE_MASKS);

@@ -48,7 +48,7 @@ async function deno(args: readonly string[]): Promise<Deno.CommandOutput> {
     }).output();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new UserError("deno: not found on the path; add the folder of the deno that runs this to PATH.");
+    throw new UserError("deno: not found on PATH; add the folder of the deno executable to PATH.");
   }
 }
 

@@ -24,7 +24,7 @@ const command: cli.Command = {
     out: {
       type: "string",
       value: "FILE",
-      help: "embeddings, tokens and lengths of the texts; default: embeddings.safetensors",
+      help: "the file for embeddings, tokens and lengths; default: embeddings.safetensors",
     },
     device: cli.DEVICE_OPTION,
   },

@@ -111,7 +111,9 @@ function textWriter() {
 function checkBeams({ values }: cli.Arguments): void {
   if (values.beams === undefined) return;
   const option = ["temperature", "top-k", "top-p", "min-p", "seed"].find((key) => values[key] !== undefined);
-  if (option) throw new UserError(`--${option}: beam search does not sample; leave it out, or --beams.`);
+  if (option) {
+    throw new UserError(`--${option}: beam search does not sample; leave out --${option} or --beams.`);
+  }
 }
 
 await cli.runCommand(command, async (args) => {

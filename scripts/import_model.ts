@@ -10,7 +10,7 @@ const command: cli.Command = {
     cache: {
       type: "string",
       value: "FOLDER",
-      help: "the cache of models imported by name, in its folder models/",
+      help: "folder for downloads; models by name go to its folder models/",
       default: ".cache",
     },
   },
@@ -31,7 +31,7 @@ async function isFolder(path: string): Promise<boolean> {
 await cli.runCommand(command, async ({ positionals, values }) => {
   const from = cli.onlyName(positionals, "model");
   if (from === undefined) {
-    throw new UserError(`Which model? Expected a folder or a name: ${command.examples[0]}`);
+    throw new UserError(`Expected the folder or name of a model, for example: ${command.examples[0]}`);
   }
   const folder = await isFolder(from) ? from : await modelFolder(from, { cache: values.cache });
   const name = from.replace(/\/+$/, "").split("/").at(-1)!;

@@ -22,10 +22,10 @@ const command: cli.Command = {
     top: {
       type: "string",
       value: "N",
-      help: "with --format ndjson: tokens per point; default: 3",
+      help: "with --format ndjson: tokens per layer and position; default: 3",
     },
     out: { type: "string", value: "FILE", help: "draw the probability of the final predictions as SVG" },
-    format: cli.formatOption("one object per point"),
+    format: cli.formatOption("one object per layer and position"),
     device: cli.DEVICE_OPTION,
   },
   examples: [

@@ -19,7 +19,7 @@ const command: cli.Command = {
   ],
 };
 
-/** Probability of ids without a token above which it is reported. */
+/** The total probability of ids without a token is reported if it is above this. */
 const WITHOUT_TOKEN = 5e-7;
 
 await cli.runCommand(command, async ({ positionals, values }) => {
@@ -36,7 +36,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const all = await nextTokens(opened.device, opened.model, text, Infinity);
   const rest = 1 - all.reduce((sum, { probability }) => sum + probability, 0);
   if (rest > WITHOUT_TOKEN) {
-    cli.tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids without a token.`);
+    cli.tellLine(`next_token: ids without a token have a total probability of ${shortNumber(rest)}.`);
   }
   const tokens = all.slice(0, count);
   const print = (...row: string[]) =>

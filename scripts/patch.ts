@@ -22,7 +22,11 @@ const command: cli.Command = {
   usage: "[run or checkpoint] --clean TEXT --corrupted TEXT [options]",
   options: {
     clean: { type: "string", value: "TEXT", help: "the text whose activations are inserted" },
-    corrupted: { type: "string", value: "TEXT", help: "the text that is patched, of the same length" },
+    corrupted: {
+      type: "string",
+      value: "TEXT",
+      help: "the text that is patched; it must have as many tokens",
+    },
     "clean-ids": { type: "string", value: "N,N", help: "token ids instead of --clean" },
     "corrupted-ids": { type: "string", value: "N,N", help: "token ids instead of --corrupted" },
     first: cli.TEXT_OPTIONS.first,
@@ -40,7 +44,7 @@ const command: cli.Command = {
     wrong: {
       type: "string",
       value: "TOKEN",
-      help: "that of the corrupted text; default: the model's prediction",
+      help: "the right next token of the corrupted text; default: the model's prediction",
     },
     out: { type: "string", value: "FILE", help: "draw the recovered shares as a heat map" },
     format: cli.formatOption("one object per patch"),

@@ -23,7 +23,7 @@ import {
 
 const command: cli.Command = {
   name: "perplexity",
-  summary: "prints the perplexity of texts, files or a split, with the extremes",
+  summary: "prints the perplexity of texts, files or a split, and the extreme tokens",
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", multiple: true, help: "a text; repeatable" },
@@ -165,11 +165,13 @@ await cli.runCommand(command, async (args) => {
   const stride = cli.numberOption("stride", values.stride, { min: 1, whole: true });
   const given = await textsOf(args);
   if ((values.split === undefined) === (given.length === 0)) {
-    throw new UserError("Expected a --split, or texts by --text, --ids or --file, and not both.");
+    throw new UserError("Expected either --split, or texts by --text, --ids or --file.");
   }
   const idle = ["stride", "tokens", "lines", "first"].find((key) => values[key] !== undefined || flags[key]);
   if (values.split !== undefined && idle !== undefined) {
-    throw new UserError(`--${idle}: a split is read as in training; leave it out, or give texts.`);
+    throw new UserError(
+      `--${idle}: applies only to texts, since a split is evaluated as in training; leave it out, or give texts.`,
+    );
   }
   if (flags.lines && lists?.file === undefined) {
     throw new UserError("--lines: belongs to --file, which is not given.");
@@ -216,7 +218,7 @@ await cli.runCommand(command, async (args) => {
   const losses = await tokenLosses(opened.device, model, texts.map(({ ids }) => ids), { stride });
   const { each, all } = perplexityRows(tokenizer, texts, losses);
   if (all.tokens === 0) {
-    throw new UserError("The texts have no token to predict, expected two tokens in one of them.");
+    throw new UserError("The texts have no token to predict; expected at least two tokens in one of them.");
   }
   losses.forEach((textLosses, n) => {
     const { name, ids } = texts[n];

@@ -74,7 +74,7 @@ async function named(given: string): Promise<Named> {
 function distinct(runs: readonly Named[]): ChartedRun[] {
   return runs.map((run, i) => {
     const same = runs.find((other, j) => j < i && other.real === run.real);
-    if (same) throw new UserError(`${run.given}: is ${run.log}, which ${same.given} named before.`);
+    if (same) throw new UserError(`${run.given}: names the same log as ${same.given}, ${run.log}.`);
     const others = runs.filter((other) => other !== run);
     const taken = (level: number) =>
       others.some(({ names }) => (names[level] ?? names.at(-1)) === run.names[level]);

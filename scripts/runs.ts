@@ -41,7 +41,9 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
   };
   if (flags.diff) {
     const idle = where[0] ?? (values.since && "--since") ?? (values.until && "--until");
-    if (idle !== undefined) throw new UserError(`${idle}: --diff takes two runs by name; leave it out.`);
+    if (idle !== undefined) {
+      throw new UserError(`${idle}: cannot be combined with --diff, which takes two runs; leave it out.`);
+    }
     if (names.length !== 2) throw new UserError(`--diff: expected two runs, found ${names.length}.`);
     const [a, b] = await Promise.all(names.map((name) => loadRunConfig(name, values.dir!)));
     const differences = diffConfigs(a, b);

@@ -9,7 +9,7 @@ const command: cli.Command = {
   options: {
     samples: { type: "string", value: "N", help: "number of samples", default: "3" },
     split: { type: "string", value: "train|val|test", help: "the split", default: "train" },
-    tasks: { type: "string", value: "FILE", help: "a TypeScript file of synthetic tasks, as train takes it" },
+    tasks: { type: "string", value: "FILE", help: "a TypeScript file of synthetic tasks, as for train" },
     format: cli.formatOption("one line per sample"),
   },
   examples: [

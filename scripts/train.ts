@@ -83,7 +83,7 @@ const command: cli.Command = {
       type: "string",
       multiple: true,
       value: "FILE",
-      help: "let checkpoints run this file of code as it is now; alone, trains nothing",
+      help: "trust this file, as it is now, when a checkpoint runs it; alone, trains nothing",
     },
   },
   examples: [
@@ -95,7 +95,7 @@ const command: cli.Command = {
     "deno task train --from runs/gpt2 data.files=[mine.txt] model.context=128 train.steps=50",
     "deno task train --resume runs/latest",
   ],
-  exits: { 3: "a run diverged (of a sweep at least one)", 130: "interrupted, and saved" },
+  exits: { 3: "a run diverged, or at least one of a sweep", 130: "interrupted, and saved" },
 };
 
 /** Exit code if a run diverged. */
@@ -188,7 +188,7 @@ function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of 
   if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to resume from.`;
   const at = saved === step
     ? `Stopped and saved at step ${step}${of}.`
-    : `Stopped at step ${step}${of}; its last checkpoint is of step ${saved}.`;
+    : `Stopped at step ${step}${of}; its last checkpoint is from step ${saved}.`;
   return `${at} ${again}`;
 }
 
@@ -318,7 +318,7 @@ function checkUnused({ values, flags }: cli.Arguments): void {
 await cli.runCommand(command, async (args) => {
   const { values, flags } = args;
   if (flags.keys) {
-    keyLines(cli.onlyName(args.positionals, "beginning of keys")).forEach(cli.printLine);
+    keyLines(cli.onlyName(args.positionals, "key prefix")).forEach(cli.printLine);
     return 0;
   }
   const dryRun = flags["dry-run"] ?? false;

@@ -1,4 +1,4 @@
-// Verifies that a checkpoint loads as what was saved: deno task verify_load runs/latest
+// Verifies that a checkpoint loads with the saved values: deno task verify_load runs/latest
 import * as heed from "../mod.ts";
 import { cli, forwardWork, openDevice, resolveRun, UserError, verifyCheckpoint } from "../mod.ts";
 

@@ -125,7 +125,7 @@ function warningsPart({ warnings }: Contents): string[] {
 function lossesPart({ losses }: Contents): string[] {
   if (losses.length === 0) return [];
   const rows = losses.map(({ name, first, last, least }) => [name, ...[first, last, least].map(lossAt)]);
-  return [section("Losses, nats per token", htmlTable(["", "first", "last", "least"], rows))];
+  return [section("Losses, nats per token", htmlTable(["", "first", "last", "lowest"], rows))];
 }
 
 function samplesPart({ samples }: Contents): string[] {

@@ -157,7 +157,7 @@ function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
  * (h + 1) d, d = D / H, the same for k and v, and scores are divided by sqrt(d).
  *
  * @param x [T][D]
- * @param weights `wq.weight` [D][D], `wq.bias` [D], and the same of `wk`, `wv` and `wo`
+ * @param weights `wq.weight` [D][D], `wq.bias` [D], and the same for `wk`, `wv` and `wo`
  * @returns [T][D]
  *
  * @example

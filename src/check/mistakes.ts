@@ -28,7 +28,7 @@ const MULTI_HEAD: readonly Mistake[] = [
     says: "scores are divided by sqrt(D) of all heads, not by sqrt(d) of one",
     change: { scale: (_, dim) => 1 / Math.sqrt(dim) },
   },
-  { says: "heads are one head of width D", change: { heads: "one" } },
+  { says: "heads are merged into one of width D", change: { heads: "one" } },
   {
     says: "heads are split wrong: a head takes every H-th column, not d adjacent columns",
     change: { heads: "interleaved" },

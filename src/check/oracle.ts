@@ -233,7 +233,11 @@ export function attentionOracleGradient(
   const { T, S, H, HKV, D, DV } = sizes;
   const { scale = 1 / Math.sqrt(D), score, slope, kvHead } = options;
   const first = options.align === "bottom-right" ? S - T : 0;
-  if (score && !slope) throw new UserError("oracle: gradients through a score need its slope, found none.");
+  if (score && !slope) {
+    throw new UserError(
+      "oracle: gradients through the option score require its derivative slope, found none.",
+    );
+  }
   if (dz.shape.join() !== [q.shape[0], T, H, DV].join()) {
     throw new UserError(`oracle: dz is [${dz.shape.join(", ")}], expected z's shape [B, T, H, dv].`);
   }

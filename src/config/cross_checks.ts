@@ -26,9 +26,9 @@ const isSynthetic = (config: Config): boolean => syntheticSources(config).every(
 function mixtureIsExclusive({ data }: Config): Conflict | undefined {
   if (data.sources.length === 0) return undefined;
   const others: [key: string, set: boolean, instead: string][] = [
-    ["data.source", data.source !== DATA_KEYS.source.default, "an entry in it"],
-    ["data.files", data.files.length > 0, "an entry in it"],
-    ["data.field", data.field !== null, "field in the entries"],
+    ["data.source", data.source !== DATA_KEYS.source.default, "an entry of data.sources"],
+    ["data.files", data.files.length > 0, "an entry of data.sources"],
+    ["data.field", data.field !== null, "a field in the entries of data.sources"],
     ["data.split_files.val", data.split_files.val.length > 0, "[]"],
     ["data.split_files.test", data.split_files.test.length > 0, "[]"],
   ];
@@ -75,7 +75,7 @@ function evaluatedSplitExists(config: Config): Conflict | undefined {
   return {
     key: "eval.split",
     keys: ["eval.split", `data.split.${split}`],
-    message: `${split} is empty, data.split.${split} is 0; expected a split that holds text.`,
+    message: `${split} is empty, since data.split.${split} is 0; expected a split that is not empty.`,
   };
 }
 
@@ -85,7 +85,7 @@ function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Con
   return {
     key: "schedule.warmup",
     keys: ["schedule.warmup", "schedule.steps"],
-    message: `${warmup} is above schedule.steps ${steps}; expected at most as many.`,
+    message: `${warmup} is above schedule.steps ${steps}; expected at most ${steps}.`,
   };
 }
 
@@ -95,7 +95,7 @@ function ratesFall({ optimizer: { lr }, schedule: { name, min_lr } }: Config): C
   return {
     key: "schedule.min_lr",
     keys: ["schedule.min_lr", "optimizer.lr"],
-    message: `${min_lr} is above optimizer.lr ${lr}; expected at most as much.`,
+    message: `${min_lr} is above optimizer.lr ${lr}; expected at most ${lr}.`,
   };
 }
 
@@ -146,19 +146,19 @@ const CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
 const NO_EFFECT_CHECKS = [answersNeedTasks, splitFilesNeedTexts];
 
 /**
- * Warnings about valid but probably unintended settings, one line each: at present only of a warmup longer than the run.
+ * Warnings about valid but probably unintended settings, one line each: at present only about a warmup longer than the run.
  *
  * @example
  * ```ts
  * import { configWarnings, loadConfig } from "../../mod.ts";
- * configWarnings(await loadConfig("copy", ["train.steps=10"])); // schedule.warmup: 100 steps are more than the 10 ...
+ * configWarnings(await loadConfig("copy", ["train.steps=10"])); // schedule.warmup: 100 is above train.steps 10; ...
  * ```
  * @category Configuration
  */
 export function configWarnings({ train: { steps }, schedule: { warmup } }: Config): string[] {
   if (warmup <= steps) return [];
   return [
-    `schedule.warmup: ${warmup} steps are more than the ${steps} of train.steps; the rate does not reach optimizer.lr.`,
+    `schedule.warmup: ${warmup} is above train.steps ${steps}; the learning rate does not reach optimizer.lr.`,
   ];
 }
 

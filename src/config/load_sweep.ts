@@ -164,7 +164,7 @@ export async function loadSweep(
   }
   if (ablate && drafts.every(({ ablation }) => ablation === undefined)) {
     throw new UserError(
-      `${drafts[0].place}: ablations: there are none to try; expected a mapping such as ` +
+      `${drafts[0].place}: ablations: none are defined; expected a mapping such as ` +
         `{no_positions: model.positions=none}.`,
     );
   }

@@ -19,12 +19,12 @@ function divisors(n: number): number[] {
   return result;
 }
 
-/** "the nearest that do are 4 and 8": the divisors of n just below and above a value. */
+/** "the nearest divisors are 4 and 8": the divisors of n just below and above a value. */
 function nearestDivisors(value: number, n: number): string {
   const all = divisors(n);
   const below = maximum(all.filter((d) => d < value));
   const above = minimum(all.filter((d) => d > value));
-  return `the nearest that ${above === Infinity ? `does is ${below}` : `do are ${below} and ${above}`}.`;
+  return `the nearest ${above === Infinity ? `divisor is ${below}` : `divisors are ${below} and ${above}`}.`;
 }
 
 function headsDivideDim({ model: { heads, dim } }: Config): Conflict | undefined {
@@ -48,7 +48,8 @@ function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | unde
   return {
     key: "model.blocks",
     keys: ["model.blocks", "model.layers"],
-    message: `${blocks.length} blocks are described, model.layers is ${layers}; expected at most as many.`,
+    message:
+      `${blocks.length} blocks are described, but model.layers is ${layers}; expected at most ${layers}.`,
   };
 }
 
@@ -66,7 +67,7 @@ const BLOCK_CHECKS: readonly Check[] = [
     if (value_dim === null || value_dim % heads === 0) return undefined;
     const nearest = Math.ceil(value_dim / heads) * heads;
     const message =
-      `${value_dim} is not a multiple of model.heads ${heads}; the next that is one is ${nearest}.`;
+      `${value_dim} is not a multiple of model.heads ${heads}; the next multiple is ${nearest}.`;
     return { key: "value_dim", other: "model.heads", message };
   },
   ({ activation, bias }) => {

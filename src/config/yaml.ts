@@ -91,9 +91,7 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
   const idle = idleHolder(text);
   if (idle !== undefined && Object.hasOwn(root, idle)) {
     throw new UserError(
-      `${place}: ${
-        describeValue(idle)
-      } holds no anchor, as root keys with a leading dot must; expected one, such as ` +
+      `${place}: ${describeValue(idle)} has a leading dot but holds no anchor; expected an anchor, such as ` +
         `"${idle}: &name ...", or the key without its dot.`,
     );
   }

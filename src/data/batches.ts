@@ -113,7 +113,9 @@ export function checkSizes(sizes: { context: number; batch: number }): void {
 
 /** @internal Throws RangeError unless `step`, the index of a batch, is a non-negative safe integer. */
 export function checkStep(step: number): void {
-  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`Step ${step} is not a batch number`);
+  if (!Number.isSafeInteger(step) || step < 0) {
+    throw new RangeError(`Step ${step} is not the index of a batch`);
+  }
 }
 
 /** @internal A pass over `windows` rows in batches of `batch` rows; `write` fills one row. */
@@ -127,7 +129,7 @@ export function evaluationOf(
     count,
     batch: (index) => {
       if (!Number.isSafeInteger(index) || index < 0 || index >= count) {
-        throw new RangeError(`Batch ${index} is not among 0 to ${count - 1}`);
+        throw new RangeError(`Batch ${index} is out of range; expected 0 to ${count - 1}`);
       }
       const into = blankBatch(rows, context);
       for (let row = 0; row < rows && index * rows + row < windows; row++) {
@@ -182,7 +184,7 @@ function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"
   const sum = val + test;
   if (!(sum < 1)) {
     throw new UserError(
-      `Batches: data.split.val + data.split.test is ${sum}; expected below 1, the rest is the train split.`,
+      `Batches: data.split.val + data.split.test is ${sum}; expected below 1, since the rest is the train split.`,
     );
   }
   // The tolerance gives 91 for 100 (1 - 0.02 - 0.07), which is slightly below 91 in floating point.

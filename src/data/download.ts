@@ -91,7 +91,7 @@ async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
 async function nextPart(reader: ReadableStreamDefaultReader<Uint8Array>) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no byte for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
+    timer = setTimeout(() => reject(new Error(`no data for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
   });
   try {
     return await Promise.race([reader.read(), silence]);

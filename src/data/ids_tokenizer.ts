@@ -52,7 +52,9 @@ const notAnId = (word: string, position: number, size: number) =>
  * ```
  */
 export function idsTokenizer(size: number): Tokenizer {
-  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`${size} is not a number of ids.`);
+  if (!Number.isSafeInteger(size) || size < 1) {
+    throw new RangeError(`${size} ids: expected a whole number of at least 1.`);
+  }
   return {
     kind: "ids",
     size,
@@ -86,5 +88,7 @@ export function idsTokenizerOf(texts: Iterable<TextPieces>): Tokenizer {
 
 export function idsTokenizerFromJSON({ size }: Record<string, unknown>): Tokenizer {
   if (typeof size === "number" && Number.isSafeInteger(size) && size >= 1) return idsTokenizer(size);
-  throw new UserError(`Tokenizer file: size is ${JSON.stringify(size)}; expected a number of ids.`);
+  throw new UserError(
+    `Tokenizer file: size is ${JSON.stringify(size)}; expected a whole number of at least 1.`,
+  );
 }

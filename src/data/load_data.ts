@@ -79,7 +79,7 @@ function checkTrainable(task: Task, { kind, crop }: TokenizerOptions): void {
   if (kind !== "bpe" && kind !== "ids" && !crop) return;
   const [key, what] = crop ? ["crop", "true"] : ["kind", kind];
   throw new UserError(
-    `tokenizer.${key}: ${what} needs a text, data.source ${task.name} is a synthetic task.`,
+    `tokenizer.${key}: ${what} needs a text, but data.source ${task.name} is a synthetic task.`,
   );
 }
 

@@ -138,7 +138,7 @@ function chainedPasses(passes: readonly Evaluation[], sizes: Omit<Sizes, "seed">
         if (index < first + pass.count) return pass.batch(index - first);
         first += pass.count;
       }
-      throw new RangeError(`Batch ${index} is not among 0 to ${count - 1}`);
+      throw new RangeError(`Batch ${index} is out of range; expected 0 to ${count - 1}`);
     },
   };
 }

@@ -107,7 +107,9 @@ export function shownLines(shown: ShownSample, tokenizer: Tokenizer): string[] {
   const { split, sample, source, tokens, ids, targets, padding } = shown;
   const counting = targets.filter((id) => id !== null).length;
   const row = `${split} ${sample}${source === undefined ? "" : ` of ${source}`}`;
-  const lines = [`${row}: ${ids.length} tokens, ${counting} targets count, ${padding} of padding`];
+  const lines = [
+    `${row}: ${ids.length} tokens, ${counting} counted targets, ${padding} positions of padding`,
+  ];
   const columns = ids.map((id, i) => {
     const target = targets[i];
     const cells = [

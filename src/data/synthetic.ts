@@ -63,7 +63,7 @@ const SAMPLE_FIELDS: Readonly<Record<keyof Sample, readonly [string, (value: unk
 
 /** Checks a value that a task returned; throws UserError if it is not a sample or a field has the wrong type. */
 export function checkSample(place: string, sample: unknown): Sample {
-  const expected = "expected { text, answerStart }, text and a number";
+  const expected = "expected { text, answerStart }, a text and a number";
   if (!isMapping(sample) || sample instanceof Promise) {
     throw new UserError(`${place}: ${expected}, found ${describe(sample)}.`);
   }

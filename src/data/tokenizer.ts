@@ -102,7 +102,7 @@ export function checkedPolicy(value: unknown): UnknownPolicy {
 export function checkIds(ids: ArrayLike<number>, size: number): void {
   for (let i = 0; i < ids.length; i++) {
     if (!(Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < size)) {
-      throw new RangeError(`Id ${ids[i]} at position ${i} is not among 0 to ${size - 1}`);
+      throw new RangeError(`Id ${ids[i]} at position ${i} is out of range; expected 0 to ${size - 1}`);
     }
   }
 }

@@ -50,7 +50,7 @@ function uncropped(file: unknown): Tokenizer {
 export function tokenizerFromJSON(file: unknown): Tokenizer {
   if (typeof file !== "object" || file === null || Array.isArray(file)) {
     const type = file === null ? "null" : Array.isArray(file) ? "a list" : `a ${typeof file}`;
-    throw new UserError(`Tokenizer file is ${type}; expected an object with the kind of a tokenizer.`);
+    throw new UserError(`Tokenizer file is ${type}; expected an object with the field kind.`);
   }
   const fields = file as Record<string, unknown>;
   if (fields.kind === undefined && fields.model !== undefined) return huggingfaceTokenizer(fields);

@@ -166,7 +166,9 @@ function checkBeams(device: Device, model: LanguageModel, beams: number, length:
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();
   atPlace(`beams: ${beams} is too much`, () => {
-    if (texts > heap) throw new UserError(`${showBytes(texts)} for texts, the heap has ${showBytes(heap)}.`);
+    if (texts > heap) {
+      throw new UserError(`the texts need ${showBytes(texts)}, but the heap has ${showBytes(heap)}.`);
+    }
     const work = generationWork(model, beams, length, tokens);
     device.check(work.map(({ graph }) => device.plan(graph)));
   });

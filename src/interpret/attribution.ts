@@ -157,7 +157,7 @@ export async function attributeLogit(
   const post = blocksOf(model.architecture).findIndex(({ norm_order }) => norm_order === "post");
   if (post >= 0) {
     throw new UserError(
-      `Block ${post} normalises the stream itself (post): a logit is not a sum over its parts.`,
+      `Block ${post} normalises the residual stream (norm_order post), so a logit is not a sum over parts of the stream.`,
     );
   }
   const ids = textIds(model, text);

@@ -53,8 +53,8 @@ function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Pat
   const apart = Math.abs(clean - corrupted).toPrecision(2);
   return {
     warning:
-      `${logits} hardly differs between the texts, by ${apart}: expected at least ${LEAST_DIFFERENCE}, or the ` +
-      `shares are unreliable; name two tokens between which the texts differ by answer and wrong.`,
+      `${logits} differs by only ${apart} between the texts; below ${LEAST_DIFFERENCE} the shares are unreliable. ` +
+      `Set answer and wrong to tokens whose logit difference depends on the text.`,
   };
 }
 
@@ -173,7 +173,7 @@ export async function patchActivations(
   if (answer === wrong || full === base) {
     const compared = `${JSON.stringify(answerText)} with ${JSON.stringify(wrongText)}`;
     throw new UserError(
-      `Patching compares ${compared}: expected two tokens between which the texts differ; name them by answer and wrong.`,
+      `Patching compares ${compared}: expected tokens whose logit difference depends on the text; set them by answer and wrong.`,
     );
   }
   const places = site === "heads" ? heads : tokens;

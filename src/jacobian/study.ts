@@ -62,7 +62,7 @@ export function checkStudied({ schedule, train }: Config): void {
     : [`train.stop: ${train.stop}`, "train.stop=null"];
   if (!conflict) return;
   throw new UserError(
-    `${conflict[0]} depends on evaluations, which this training does not make: expected ${
+    `${conflict[0]} depends on evaluations, which this training does not run: expected ${
       conflict[1]
     }, or the name of a finished run.`,
   );

@@ -154,7 +154,7 @@ const at = (loss: LossAt | null): string => loss ? `${showLoss(loss.loss)} at ${
 
 function lossLines(losses: readonly LossSummary[]): string[] {
   const rows = losses.map(({ name, first, last, least }) => [name, at(first), at(last), at(least)]);
-  return columns([["loss (nats)", "first", "last", "least"], ...rows], 1);
+  return columns([["loss (nats)", "first", "last", "lowest"], ...rows], 1);
 }
 
 /** The taps that share the same statistics, below the names of the statistics. */

@@ -8,7 +8,7 @@ export class NotFiniteError extends UserError {}
 export function checkFinite(values: ArrayLike<number>, what: string, allowed?: number): void {
   for (let n = 0; n < values.length; n++) {
     if (Number.isFinite(values[n]) || values[n] === allowed) continue;
-    const reason = `number ${n} is ${values[n]}: the model is unusable`;
+    const reason = `element ${n} is ${values[n]}: the model is unusable`;
     throw new NotFiniteError(`${what} are not finite, ${reason}; has its training diverged?`);
   }
 }
@@ -17,7 +17,7 @@ export function checkFinite(values: ArrayLike<number>, what: string, allowed?: n
 export function checkLogits(logits: ArrayLike<number>): void {
   for (let id = 0; id < logits.length; id++) {
     if (logits[id] < Infinity) continue;
-    const reason = `that of token ${id} is ${logits[id]}: no token can be predicted`;
+    const reason = `the logit of token ${id} is ${logits[id]}: no token can be predicted`;
     throw new NotFiniteError(`The model's logits are not finite, ${reason}; has its training diverged?`);
   }
 }

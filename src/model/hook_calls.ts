@@ -63,7 +63,7 @@ export function applyBatchHook(
           ? `${name}: ${describe(values)}${size}`
           : describe(result);
         throw new UserError(
-          `${place}: expected { ids, targets } of ${length} numbers each in a Uint32Array, found ${what}.`,
+          `${place}: expected { ids, targets }, each a Uint32Array of ${length} elements, found ${what}.`,
         );
       }
       checkIds(place, name, values, run.vocabulary);

@@ -144,7 +144,7 @@ export function writeParameters(
 ): void {
   const known = new Set(slots.map((slot) => slot.name));
   const extra = [...tensors.keys()].find((key) => !known.has(key));
-  if (extra !== undefined) throw new UserError(`${place}: tensor ${extra} is not of this model.`);
+  if (extra !== undefined) throw new UserError(`${place}: tensor ${extra} does not belong to this model.`);
   const values = new Float32Array(size);
   for (const slot of slots) {
     const tensor = tensors.get(slot.name);
@@ -152,7 +152,7 @@ export function writeParameters(
     if (!tensor) throw new UserError(`${place}: tensor ${slot.name} ${expected} is missing.`);
     if (`[${tensor.shape.join(", ")}]` !== expected) {
       throw new UserError(
-        `${place}: tensor ${slot.name} is [${tensor.shape.join(", ")}], the model's is ${expected}.`,
+        `${place}: tensor ${slot.name} is [${tensor.shape.join(", ")}], expected ${expected}.`,
       );
     }
     values.set(tensor.data, slot.offset);

@@ -164,7 +164,7 @@ export async function checkCode(
     if (code === undefined) {
       const which = before === undefined ? "" : ` (SHA-256 ${before})`;
       throw new UserError(
-        `${at}${which} is missing; expected it there, from ${Deno.cwd()}: put it back.`,
+        `${at}${which} is missing; put it back at this path, relative to ${Deno.cwd()}.`,
       );
     }
     const same = before === undefined || before === code.sha256;

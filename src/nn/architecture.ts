@@ -161,7 +161,7 @@ export function architectureOf(
   const vocabulary = model.vocabulary ?? tokens;
   if (vocabulary < tokens) {
     throw new UserError(
-      `model.vocabulary: ${vocabulary} is below the tokenizer's ${tokens}; expected at least that.`,
+      `model.vocabulary: ${vocabulary} is below the tokenizer's ${tokens}; expected at least ${tokens}.`,
     );
   }
   return { ...model, vocabulary };

@@ -77,7 +77,7 @@ export function activeHooks(
         const isTensor = isMapping(after) && "node" in after && Array.isArray(after.shape);
         if (isTensor && formatSpec(after) === formatSpec(x)) return after;
         throw new UserError(
-          `${place}: expected a tensor ${formatSpec(x)} in return, found ${
+          `${place}: expected it to return a tensor ${formatSpec(x)}, found ${
             isTensor ? formatSpec(after) : describe(after)
           }.`,
         );

@@ -38,7 +38,7 @@ const rotary: PositionScheme = {
     const message = rotated === null
       ? `the head dimension ${head} is odd, and rope rotates pairs; expected ${head - 1} or less.`
       : rotated > head
-      ? `${rotated} is above the head dimension ${head}; expected at most that.`
+      ? `${rotated} is above the head dimension ${head}; expected at most ${head}.`
       : `${rotated} is odd, and rope rotates pairs; expected an even number.`;
     return { key, message };
   },

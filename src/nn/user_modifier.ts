@@ -50,7 +50,7 @@ export function checkModifier(place: string, value: unknown): ScoreModifier {
     return callUser(place, () => modifier(expression!, tables));
   }
   const what = isExpression(value) ? "only an expression" : describe(value);
-  throw new UserError(`${place}: expected modifier(expression, tables) in return, found ${what}.`);
+  throw new UserError(`${place}: expected it to return modifier(expression, tables), found ${what}.`);
 }
 
 /** Checks the tables that a user's modifier declares. */

@@ -178,7 +178,7 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
       : place === normalize(runs)
       ? names
       : [];
-    const hint = inside.length ? ` In it: ${firstNames(inside)}.` : "";
+    const hint = inside.length ? ` It contains: ${firstNames(inside)}.` : "";
     throw new UserError(`${place}: is neither a run nor a checkpoint, ${expected}.${hint}`);
   }
   const inSweeps = (await Promise.all(sweeps.map(runNamesIn))).flat();

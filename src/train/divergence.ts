@@ -54,7 +54,7 @@ export function unsavedWarning(
 
 /** Names the last checkpoint that was saved. */
 const lastGood = (saved: number | null): string =>
-  saved === null ? "there is no good checkpoint" : `the last good checkpoint is of step ${saved}`;
+  saved === null ? "there is no good checkpoint" : `the last good checkpoint is from step ${saved}`;
 
 /**
  * Suggests what to do after divergence: resumed unchanged, the run would diverge again.
@@ -64,11 +64,11 @@ const lastGood = (saved: number | null): string =>
  * @example
  * ```ts
  * import { divergedRemedy } from "../../mod.ts";
- * divergedRemedy("runs/latest"); // "lower optimizer.lr; from its last good checkpoint: deno task train --from runs/latest"
+ * divergedRemedy("runs/latest"); // "lower optimizer.lr and start from the last good checkpoint: deno task train --from runs/latest"
  * ```
  * @category Training
  */
 export const divergedRemedy = (path: string | undefined): string =>
   path === undefined
     ? "lower optimizer.lr and start again"
-    : `lower optimizer.lr; from its last good checkpoint: deno task train --from ${path}`;
+    : `lower optimizer.lr and start from the last good checkpoint: deno task train --from ${path}`;

@@ -19,7 +19,9 @@ export function checkFreeze(
   checkSelectors("train.freeze", freeze, subjects);
   if (freeze.length === 0 || !subjects.every(selection(freeze))) return;
   throw new UserError(
-    `train.freeze: ${JSON.stringify(freeze)} matches every parameter; expected some left to train.`,
+    `train.freeze: ${
+      JSON.stringify(freeze)
+    } matches every parameter; expected at least one to remain trainable.`,
   );
 }
 

@@ -80,7 +80,7 @@ export function logFault(scan: LogScan, { step, log }: LogStart): string | undef
   if (sha256.get(log.records) === log.sha256) return undefined;
   return steps < step
     ? `${path}: lacks records that ${saved}${hole}`
-    : `${path}: its first ${log.records} records are not those that ${saved}: some are missing or changed, or it is another run's`;
+    : `${path}: its first ${log.records} records are not those that ${saved}: some are missing or changed, or the log is from another run`;
 }
 
 /** The folder of the run that a checkpoint belongs to; undefined for a checkpoint outside a run. */

@@ -68,7 +68,7 @@ export function defineOptimizer(
   const ofState = (key: string) => states.some(({ name }) => key.startsWith(`${name}.`));
   const extra = [...tensors.keys()].find((key) => !ofState(key));
   if (extra !== undefined) {
-    throw new UserError(`${place}: tensor ${showWritten(extra)} is not of ${config.optimizer.name}.`);
+    throw new UserError(`${place}: tensor ${showWritten(extra)} is not a state of ${config.optimizer.name}.`);
   }
   for (const { name, slots } of states) {
     const prefix = `${name}.`;

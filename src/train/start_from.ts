@@ -56,7 +56,7 @@ function reasons({ config, architecture }: Model, base: Checkpoint, name: string
   const alone = differing.filter(({ key, b }) => explains(architecture, key, b, name, shape));
   const shown = (alone.length ? alone : differing).slice(0, MAX_KEYS);
   return shown.map(({ key, a, b }) =>
-    `model.${key} is ${describeValue(a)} here and ${b === undefined ? "not" : describeValue(b)} there`
+    `model.${key} is ${describeValue(a)} here and ${b === undefined ? "missing" : describeValue(b)} there`
   ).join(", ");
 }
 
@@ -66,7 +66,7 @@ function checkStart(model: Model, base: Checkpoint, tensors: ReadonlyMap<string,
   const differs = (name: string) => tensors.get(name)?.shape.join() !== shapes.get(name)?.join();
   const name = [...shapes.keys(), ...tensors.keys()].find(differs);
   if (name === undefined) return;
-  const shapeText = (shape: readonly number[] | undefined) => shape ? `[${shape.join(", ")}]` : "not there";
+  const shapeText = (shape: readonly number[] | undefined) => shape ? `[${shape.join(", ")}]` : "missing";
   throw new UserError(
     `train.from: tensor ${name} is ${shapeText(base.tensors.get(name)?.shape)} in ${base.path} and ` +
       `${shapeText(shapes.get(name))} in this model: ${reasons(model, base, name)}.`,

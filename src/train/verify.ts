@@ -96,7 +96,7 @@ async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promi
         sealed === undefined || sealed === code!.sha256,
         `not run; SHA-256 is ${code!.sha256}, state.json says ${sealed}`,
       );
-      return `not run; SHA-256 ${code!.sha256.slice(0, 16)}${sealed ? "" : ", state.json has none of it"}`;
+      return `not run; SHA-256 ${code!.sha256.slice(0, 16)}${sealed ? "" : ", state.json has no hash of it"}`;
     })
   ));
 }
@@ -144,7 +144,7 @@ function logIsWhole(path: string, state: RunState): Promise<Check> {
     demand(fault === undefined, fault!);
     return log
       ? `${log.records} records, ${log.sha256.slice(0, 16)}`
-      : `the records of ${step} steps, not sealed`;
+      : `the records of ${step} steps; the checkpoint has no hash of the log`;
   });
 }
 
@@ -191,8 +191,10 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
         `${stored} values, the configuration's model has ${first.parameters}`,
       );
       const tables = count(isTable);
-      const besides = tables > 0 ? `; ${tables} more in tables of modifiers, which their code describes` : "";
-      return `${first.parameters.toLocaleString("en")} values, the same bytes twice${besides}`;
+      const besides = tables > 0
+        ? `; ${tables} more in tables of modifiers, whose shapes only their code defines`
+        : "";
+      return `${first.parameters.toLocaleString("en")} values, the same bytes in two loads${besides}`;
     }),
     check("configuration", () => {
       const text = dumpConfig(first.config);
@@ -206,7 +208,7 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
     check("tokenizer", () => {
       demand(JSON.stringify(first.tokenizer) === JSON.stringify(second.tokenizer), "two loads differ");
       const { size } = first.tokenizer;
-      if (normalises(first.tokenizer)) return `${size} tokens, twice the same`;
+      if (normalises(first.tokenizer)) return `${size} tokens, the same in two loads`;
       const lost = tokensLost(first.tokenizer);
       demand(lost === 0, `${lost} of ${size} tokens do not survive decoding and encoding`);
       return `${size} tokens survive decoding and encoding`;
@@ -220,7 +222,7 @@ function optimizer(path: string, { config, layout }: Loaded): Promise<Check> {
     const names: string[] = [];
     const bytes = await readPart(path, "optimizer.safetensors");
     defineOptimizer({ define: (name) => names.push(name) }, { config, layout, path }, bytes);
-    return names.length > 0 ? names.join(", ") : `${config.optimizer.name} keeps nothing`;
+    return names.length > 0 ? names.join(", ") : `${config.optimizer.name} has no states`;
   });
 }
 
@@ -244,10 +246,10 @@ function logits(
         await logitsOf(device, path, second, ids, state),
       ];
       demand(Array.from(a).every(Number.isFinite), "some are not finite");
-      demand(sameBits(a, b), "two loads give different bits");
+      demand(sameBits(a, b), "two loads differ");
       const compared = positionsCompared(device, first);
       const which = compared < context ? ` of the last ${compared} of ${context} positions` : "";
-      return `${a.length.toLocaleString("en")} numbers${which}, bit for bit the same`;
+      return `${a.length.toLocaleString("en")} values${which}, bitwise identical in two loads`;
     })
   );
 }

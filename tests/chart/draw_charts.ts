@@ -175,7 +175,7 @@ function maps(): Charts {
     (layers: number, heads: number, value: (i: number, j: number) => number, more: Partial<HeatMap> = {}) =>
     () =>
       heatMap({
-        title: "Heads ablated (mean); loss of all 2.4259",
+        title: "Ablated heads (mean); loss with all heads 2.4259",
         rows: [...Array(layers).keys()].map(String),
         columns: [...Array(heads).keys()].map(String),
         values: Array.from(

@@ -222,7 +222,7 @@ Deno.test("check_attention --mask checks with one kind of mask, so that a functi
     }
     const failed = await script(folder, "--file", "none.ts", "--mask", "random", "--cases", "9");
     assert.match(failed.stdout, /^FAIL none\.ts: 9 of 9 cases failed/);
-    const [, again] = failed.stdout.match(/Again: deno task check_attention (.*)\n$/)!;
+    const [, again] = failed.stdout.match(/To run it again: deno task check_attention (.*)\n$/)!;
     assert.match(again, /--mask random/);
     assert.match((await script(folder, ...again.split(" "))).stdout, /^case \d+ of seed 1: failed/);
     const misspelt = await script(folder, "--mask", "casual");
@@ -310,7 +310,9 @@ Deno.test("check_attention exits with 0 or 1, replays a case, writes records and
     );
     const wrong = await script(folder, "--file", "wrong.ts", "--cases", "20");
     assert.equal(wrong.code, 1, wrong.stderr);
-    const [, again, number] = wrong.stdout.match(/Again: deno task check_attention (.* --case (\d+))\n$/)!;
+    const [, again, number] = wrong.stdout.match(
+      /To run it again: deno task check_attention (.* --case (\d+))\n$/,
+    )!;
     const replayed = await script(folder, ...again.split(" "));
     assert.equal(replayed.code, 1);
     assert.ok(replayed.stdout.startsWith(`case ${number} of seed 1: failed`), replayed.stdout);
@@ -319,7 +321,7 @@ Deno.test("check_attention exits with 0 or 1, replays a case, writes records and
         [["--file", "none.ts"], /^check_attention: --file: none\.ts cannot be loaded: .*\n$/],
         [["--activation", "sofmax"], /--activation: .*found "sofmax"\. Did you mean "softmax"\?\n$/],
         [["--file", "right.ts", "--device", "cpu"], /--device: selects a device/],
-        [["mine.ts"], /^check_attention: mine\.ts: unexpected; .*--file\.\n$/],
+        [["mine.ts"], /^check_attention: mine\.ts: unexpected argument; .*--file\.\n$/],
         [["--cases", "0"], /--cases: expected a whole number of at least 1/],
       ] as const
     ) {

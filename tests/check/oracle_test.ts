@@ -134,9 +134,12 @@ Deno.test("a fully masked row is zeros without gradient under every activation",
   }
 });
 
-Deno.test("shapes that do not match and a score without its slope are errors of one line", () => {
+Deno.test("shapes that do not match and a score without its derivative are errors of one line", () => {
   const { q, k, v, dz } = attentionCase(0);
   assert.throws(() => attentionOracle(q, v, k), UserError);
   assert.throws(() => attentionOracleGradient(q, k, v, q), UserError);
-  assert.throws(() => attentionOracleGradient(q, k, v, dz, { score: (s) => s }), /need its slope/);
+  assert.throws(
+    () => attentionOracleGradient(q, k, v, dz, { score: (s) => s }),
+    /require its derivative slope/,
+  );
 });

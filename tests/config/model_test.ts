@@ -107,15 +107,15 @@ Deno.test("conflicting keys are refused in one line", () => {
   const cases: [string, string][] = [
     [
       "{ heads: 8, block: { attention: { kv_heads: 3 } } }",
-      "model.block.attention.kv_heads: 3 does not divide model.heads 8; the nearest that do are 2 and 4.",
+      "model.block.attention.kv_heads: 3 does not divide model.heads 8; the nearest divisors are 2 and 4.",
     ],
     [
       attention("value_dim: 130"),
-      "model.block.attention.value_dim: 130 is not a multiple of model.heads 4; the next that is one is 132.",
+      "model.block.attention.value_dim: 130 is not a multiple of model.heads 4; the next multiple is 132.",
     ],
     [
       "{ positions: rope, rope: { rotary_dim: 34 } }",
-      "model.rope.rotary_dim: 34 is above the head dimension 32; expected at most that.",
+      "model.rope.rotary_dim: 34 is above the head dimension 32; expected at most 32.",
     ],
     [
       "{ positions: rope, rope: { rotary_dim: 7 } }",
@@ -139,7 +139,7 @@ Deno.test("conflicting keys are refused in one line", () => {
     ],
     [
       "{ layers: 1, blocks: [{}, {}] }",
-      "model.blocks: 2 blocks are described, model.layers is 1; expected at most as many.",
+      "model.blocks: 2 blocks are described, but model.layers is 1; expected at most 1.",
     ],
     [
       "{ blocks: [{}, { attention: { backward: ste, activation: relu } }] }",

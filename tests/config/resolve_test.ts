@@ -236,15 +236,15 @@ Deno.test("heads that do not divide dim are refused with the closest that do", (
   const heads = "configs/a.yaml: model.heads:";
   assert.equal(
     message("model: { heads: 5 }"),
-    `${heads} 5 does not divide model.dim 128; the nearest that do are 4 and 8.`,
+    `${heads} 5 does not divide model.dim 128; the nearest divisors are 4 and 8.`,
   );
   assert.equal(
     message("model: { heads: 300 }"),
-    `${heads} 300 does not divide model.dim 128; the nearest that does is 128.`,
+    `${heads} 300 does not divide model.dim 128; the nearest divisor is 128.`,
   );
   assert.equal(
     message("model: { heads: 2, dim: 7 }"),
-    `${heads} 2 does not divide model.dim 7; the nearest that do are 1 and 7.`,
+    `${heads} 2 does not divide model.dim 7; the nearest divisors are 1 and 7.`,
   );
   for (const n of [1, 2, 4, 8, 64, 128]) assert.equal(resolve(`model: { heads: ${n} }`).model.heads, n);
 });
@@ -258,7 +258,10 @@ Deno.test("splits must leave something to train on", () => {
 });
 
 Deno.test("the evaluation split must contain text, unless the source is a synthetic task", () => {
-  assert.match(message("data: { split: { val: 0 } }"), /eval\.split: val is empty, data\.split\.val is 0/);
+  assert.match(
+    message("data: { split: { val: 0 } }"),
+    /eval\.split: val is empty, since data\.split\.val is 0/,
+  );
   assert.match(
     message("{ data: { split: { test: 0 } }, eval: { split: test } }"),
     /eval\.split: test is empty/,
@@ -281,7 +284,7 @@ Deno.test("a cosine with its own length must be longer than the warmup, a short 
 Deno.test("a learning rate below the schedule's minimum is refused", () => {
   assert.equal(
     message("{}", "optimizer.lr=1e-5"),
-    "override optimizer.lr=1e-5: schedule.min_lr: 0.0001 is above optimizer.lr 0.00001; expected at most as much.",
+    "override optimizer.lr=1e-5: schedule.min_lr: 0.0001 is above optimizer.lr 0.00001; expected at most 0.00001.",
   );
   assert.equal(resolve("{ optimizer: { lr: 1e-4 } }").schedule.min_lr, 1e-4);
   assert.equal(resolve("{ optimizer: { lr: 1e-5 }, schedule: { name: constant } }").optimizer.lr, 1e-5);
@@ -310,7 +313,7 @@ Deno.test("keys that a text or a task does not use are refused, except in checkp
 Deno.test("a warmup longer than the run is valid, with a warning", () => {
   assert.deepEqual(configWarnings(resolve("train: { steps: 100 }")), []);
   assert.deepEqual(configWarnings(resolve("train: { steps: 99 }")), [
-    "schedule.warmup: 100 steps are more than the 99 of train.steps; the rate does not reach optimizer.lr.",
+    "schedule.warmup: 100 is above train.steps 99; the learning rate does not reach optimizer.lr.",
   ]);
 });
 
@@ -335,7 +338,7 @@ Deno.test("an error caused by an override names the override", () => {
     [["train.steps=many"], 'override train.steps=many: expected an integer of at least 1, found "many".'],
     [
       ["seed=2", "model.dim=130", "train.steps=5"],
-      "override model.dim=130: model.heads: 4 does not divide model.dim 130; the nearest that do are 2 and 5.",
+      "override model.dim=130: model.heads: 4 does not divide model.dim 130; the nearest divisors are 2 and 5.",
     ],
     [
       ["~optimizer.betas.0"],

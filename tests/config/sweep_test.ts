@@ -284,7 +284,7 @@ Deno.test("a mistake names the run and the key", () =>
     assert.match(await refusal("e.yaml"), /^e\.yaml: ablations\.x: expected .*found a list of 0\.$/);
     assert.match(
       await refusal("default", [], true),
-      /^configs\/default\.yaml: ablations: there are none to try; /,
+      /^configs\/default\.yaml: ablations: none are defined; /,
     );
     const list = `[${Array.from({ length: 101 }, (_, i) => i + 1).join()}]`;
     assert.match(

@@ -54,7 +54,7 @@ Deno.test("a root key that begins with a dot and defines no anchor is an error i
   for (const text of [".seed: 3\n", "name: a\n.seed: 3\n", '".seed":\n  - 3\nmodel: &m { dim: 8 }\n']) {
     assert.equal(
       message(text),
-      'configs/a.yaml: ".seed" holds no anchor, as root keys with a leading dot must; expected one, such as ' +
+      'configs/a.yaml: ".seed" has a leading dot but holds no anchor; expected an anchor, such as ' +
         '".seed: &name ...", or the key without its dot.',
       text,
     );

@@ -156,7 +156,7 @@ Deno.test("invalid sizes, fractions and samplings are errors that name them", ()
   );
   fails(
     make({ split: { val: 0.5, test: 0.5 } }),
-    "Batches: data.split.val + data.split.test is 1; expected below 1, the rest is the train split.",
+    "Batches: data.split.val + data.split.test is 1; expected below 1, since the rest is the train split.",
   );
   fails(
     make({ split: { val: 0.1, test: 0.1 }, sampling: "crop" }),

@@ -129,7 +129,10 @@ Deno.test("options that do not apply to tasks are refused, and unknown sources a
   };
   assert.equal((await load("tokenizer.kind=byte")).tokenizer.size, 256);
   const refused: [string[], RegExp][] = [
-    [["tokenizer.kind=bpe"], /tokenizer\.kind: bpe needs a text, data\.source copy is a synthetic task\.$/],
+    [
+      ["tokenizer.kind=bpe"],
+      /tokenizer\.kind: bpe needs a text, but data\.source copy is a synthetic task\.$/,
+    ],
     [["tokenizer.crop=true"], /tokenizer\.crop: true needs a text/],
     [["data.source=histogran"], /no corpus or task is called "histogran"\. Did you mean "histogram"\?$/],
     [
@@ -163,7 +166,10 @@ Deno.test("a shown sample has its tokens, ids and counted targets; padding rows 
     "  id     2 1 3",
     "  target ␣ b \\n",
   ]);
-  assert.match(shownLines(first, tokenizer)[0], /^train \d: 3 tokens, 3 targets count, 1 of padding$/);
+  assert.match(
+    shownLines(first, tokenizer)[0],
+    /^train \d: 3 tokens, 3 counted targets, 1 positions of padding$/,
+  );
   const val = sampleSource(samples([3, 3]), { ...OPTIONS, given: { val: samples([2, 2]) } });
   assert.equal([...shownSamples(val, byteTokenizer(), "val", { samples: 9, context: 4 })].length, 2);
 });

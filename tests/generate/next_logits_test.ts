@@ -138,7 +138,7 @@ Deno.test("a model with non-finite logits is refused in one line, by sampling an
     await assert.rejects(
       () => generateTexts(device, model, ["abc"], { ...choices, tokens: 2, seed: 1 }),
       (error: Error) =>
-        error instanceof UserError && /not finite, that of token 0 is NaN/.test(error.message),
+        error instanceof UserError && /not finite, the logit of token 0 is NaN/.test(error.message),
     );
   }
 });

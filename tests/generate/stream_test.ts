@@ -188,7 +188,7 @@ Deno.test("attributeLogit() refuses post-norm, where a logit is not a sum, and a
   const post = randomModel(device, { ...TINY, block: { norm_order: "post" } }, "post");
   await assert.rejects(
     attributeLogit(device, post, TEXT),
-    /^UserError: Block 0 normalises the stream itself/,
+    /^UserError: Block 0 normalises the residual stream/,
   );
   const model = randomModel(device, TINY, "two tokens");
   await assert.rejects(attributeLogit(device, model, TEXT, { token: "ab" }), /^UserError: token: .* found 2/);

@@ -129,7 +129,7 @@ Deno.test("patching warns if clean and corrupted hardly differ", async () => {
     if (hardly) {
       assert.match(
         patching.warning!,
-        /^logit\("."\) - logit\("."\) hardly differs between the texts, by 0\.0/,
+        /^logit\("."\) - logit\("."\) differs by only 0\.0/,
       );
     }
   }

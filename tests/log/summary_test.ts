@@ -331,7 +331,7 @@ Deno.test("summaryLines() groups taps by their statistics, and handles an empty 
   assert.deepEqual(summaryLines(summariser.summary()), [
     "records: 2 step, 16 stat",
     "",
-    "loss (nats)          first          last         least",
+    "loss (nats)          first          last        lowest",
     "training     10.0000 at 10  5.0000 at 20  5.0000 at 20",
     "",
     "statistics: mean max",

@@ -90,7 +90,10 @@ const MISTAKES: [string, RegExp][] = [
     "batch = ({ ids, targets }) => ({ ids: [...ids], targets })",
     /batch at step 1: .* found ids: a list of 64\.$/,
   ],
-  ["batch = async (batch) => batch", /batch at step 1: expected \{ ids, targets \} .* found a promise\.$/],
+  [
+    "batch = async (batch) => batch",
+    /batch at step 1: expected \{ ids, targets \}, each .* found a promise\.$/,
+  ],
   ["batch = () => {}", /batch at step 1: .* found nothing\.$/],
   [
     "freeze = () => 'embed.*'",
@@ -100,7 +103,7 @@ const MISTAKES: [string, RegExp][] = [
   ["freeze = async () => []", /freeze at step 1: .* found a promise\.$/],
   [
     "scores = { '**.scores': () => 3 }",
-    /scores "\*\*\.scores" at blocks\.0\.attn\.scores: expected modifier\(.*\) in return, found 3\.$/,
+    /scores "\*\*\.scores" at blocks\.0\.attn\.scores: expected it to return modifier\(.*\), found 3\.$/,
   ],
   ["scores = { '**.scores': (score) => score }", /scores .* found only an expression\.$/],
   [
@@ -111,7 +114,10 @@ const MISTAKES: [string, RegExp][] = [
     "scores = { '**.scores': () => ({ expression: { kind: 'variable', name: 'scroe' }, tables: {} }) }",
     /scores .*: modifier: unknown variable "scroe"\. Did you mean "score"\?$/,
   ],
-  ["taps = { embed: async (x) => x }", /taps "embed" at embed: expected a tensor f32\[.*found a promise\.$/],
+  [
+    "taps = { embed: async (x) => x }",
+    /taps "embed" at embed: expected it to return a tensor f32\[.*found a promise\.$/,
+  ],
   ["taps = { embed: 3 }", /taps: expected an object of functions by tap pattern, found "embed": 3\.$/],
   ["batch = 3", /batch: expected a function, found 3\.$/],
   [
@@ -140,7 +146,10 @@ Deno.test("the tables and the result of a user's modifier are checked", async ()
   const key = "model.block.attention.modifier";
   const refused = async (source: string, line: RegExp) =>
     assert.match(await mistake(`export const mine = { ${source} };`, key), line);
-  await refused("modifier: () => 3", /mine\.ts: mine: modifier of block 0: expected modifier\(.*found 3\.$/);
+  await refused(
+    "modifier: () => 3",
+    /mine\.ts: mine: modifier of block 0: expected it to return modifier\(.*found 3\.$/,
+  );
   const modifier = "modifier: (tables) => ({ expression: { kind: 'variable', name: 'score' }, tables })";
   await refused(`tables: 3, ${modifier}`, /mine\.ts: mine: tables: expected a function, found 3\.$/);
   await refused(`tables: () => 3, ${modifier}`, /mine: tables of block 0: expected an object .* found 3\.$/);

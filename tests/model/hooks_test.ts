@@ -291,12 +291,12 @@ const MISTAKES: Record<string, [string, RegExp]> = {
   "another shape": [
     `import { reshape } from HEED;
     export const taps = { "embed": (x) => reshape(x, [x.shape[0] * x.shape[1], x.shape[2]]) };`,
-    /taps "embed" at embed: expected a tensor f32\[.*found f32\[/,
+    /taps "embed" at embed: expected it to return a tensor f32\[.*found f32\[/,
   ],
-  "no tensor": [`export const taps = { "embed": () => 3 };`, /expected a tensor .*found 3/],
+  "no tensor": [`export const taps = { "embed": () => 3 };`, /expected it to return a tensor .*found 3/],
   "a batch of another size": [
     `export const batch = () => ({ ids: [], targets: [] });`,
-    /hooks\.ts: batch at step 1: expected \{ ids, targets \} of 24 .*, found ids: a list of 0\.$/,
+    /hooks\.ts: batch at step 1: expected \{ ids, targets \}, each a Uint32Array of 24 elements, found ids: a list of 0\.$/,
   ],
   "a parameter that is not there": [
     `export const freeze = () => ["block.0.**"];`,

@@ -145,7 +145,7 @@ Deno.test("a vocabulary smaller than the tokenizer's is refused in one line", ()
   assert.equal(architectureOf({ ...TINY, vocabulary: 128 }, 65).vocabulary, 128);
   assert.throws(() => architectureOf({ ...TINY, vocabulary: 64 }, 65), (error) => {
     return error instanceof UserError &&
-      error.message === "model.vocabulary: 64 is below the tokenizer's 65; expected at least that.";
+      error.message === "model.vocabulary: 64 is below the tokenizer's 65; expected at least 65.";
   });
 });
 

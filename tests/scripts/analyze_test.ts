@@ -195,7 +195,7 @@ Deno.test("a run's checkpoints are analyzed, all of them or the requested ones",
     assert.equal(wrong.code, 2);
     assert.match(
       wrong.stderr,
-      /^analyze_softmax_jacobian: --steps: the run has no checkpoint of step 5, it has .*6\.\n$/,
+      /^analyze_softmax_jacobian: --steps: the run has no checkpoint of step 5, only of .*6\.\n$/,
     );
     const overridden = await analyse(folder, "runs/latest", "model.dim=8");
     assert.match(
@@ -218,7 +218,7 @@ Deno.test("train.from: the analysis of a new training starts from the other run'
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /^analyze_softmax_jacobian: --compare: the run began with the parameters of [^\n]*\n$/,
+      /^analyze_softmax_jacobian: --compare: the run started from the parameters of [^\n]*\n$/,
     );
   }));
 

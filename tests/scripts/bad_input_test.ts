@@ -216,8 +216,12 @@ Deno.test("unused options and files that cannot be written are reported before a
       ],
       ["perplexity", ["--text", "The", "--lines"], /^perplexity: --lines: belongs to --file, /],
       ["logit_lens", ["--top", "2"], /^logit_lens: --top: a table shows only the best token; /],
-      ["runs", ["--diff", "tiny", "tiny", "seed=1"], /^runs: seed=1: --diff takes two runs by name; /],
-      ["runs", ["--diff", "tiny", "tiny", "--until", "2025-01-01"], /^runs: --until: --diff takes /],
+      ["runs", ["--diff", "tiny", "tiny", "seed=1"], /^runs: seed=1: cannot be combined with --diff, /],
+      [
+        "runs",
+        ["--diff", "tiny", "tiny", "--until", "2025-01-01"],
+        /^runs: --until: cannot be combined with --diff, /,
+      ],
       ["attention_maps", ["--head", "2"], /^attention_maps: --head: .* from 0 to 1, found "2"\./],
       ["attention_maps", ["--each", "--out", "text.txt"], /^attention_maps: text\.txt: File exists\./],
       [
@@ -287,10 +291,10 @@ Deno.test("a checkpoint of another shape, a truncated or a damaged one is an err
     };
     await Deno.copyFile(`${small}/model.safetensors`, `${intact}/model.safetensors`);
     await reseal(intact);
-    await refusedWith(/: .*\/6\/model\.safetensors: tensor .* is \[.*8\], the model's is \[.*16\]\.\n/);
+    await refusedWith(/: .*\/6\/model\.safetensors: tensor .* is \[.*8\], expected \[.*16\]\.\n/);
     await Deno.copyFile(`${small}/optimizer.safetensors`, `${intact}/optimizer.safetensors`);
     await reseal(intact);
-    await refusedWith(/: .*\/6\/optimizer\.safetensors: tensor .*, the model's is /, ["train"]);
+    await refusedWith(/: .*\/6\/optimizer\.safetensors: tensor .*, expected /, ["train"]);
     await Deno.writeFile(`${intact}/model.safetensors`, bytes.subarray(0, bytes.length - 5));
     await refusedWith(/: .*\/6\/model\.safetensors: truncated: 5 bytes are missing/);
     await Deno.writeFile(

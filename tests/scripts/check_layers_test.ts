@@ -57,17 +57,22 @@ function filled(name: string, body: string, before = ""): string {
 }
 
 const EXERCISES = [
-  ["my_attention", "attention", /expected z, here \[\d+\]\[\d+\]/, () => filled("my_attention", ATTENTION)],
+  [
+    "my_attention",
+    "attention",
+    /expected z of shape \[\d+\]\[\d+\]/,
+    () => filled("my_attention", ATTENTION),
+  ],
   [
     "my_multi_head",
     "multiHead",
-    /expected y, here \[\d+\]\[\d+\], of \d heads and wq\.weight/,
+    /expected y of shape \[\d+\]\[\d+\], from \d heads and the weights wq\.weight/,
     () => filled("my_multi_head", MULTI_HEAD),
   ],
   [
     "my_decoder_layer",
     "decoderLayer",
-    /expected y, here .* ln1\.weight, .*mlp\.proj\.bias/,
+    /expected y of shape .* ln1\.weight, .*mlp\.proj\.bias/,
     () => filled("my_decoder_layer", DECODER, multiHead(MULTI_HEAD)),
   ],
 ] as const;
@@ -81,7 +86,7 @@ Deno.test("each exercise describes its task, and passes once it is solved", () =
       assert.match(open.stdout, /^FAIL .*: 20 of 20 cases failed$/m);
       assert.match(
         open.stdout,
-        new RegExp(`Error: ${what}\\(\\) is not written yet: ${expected.source}`),
+        new RegExp(`Error: ${what}\\(\\) is not implemented yet; ${expected.source}`),
       );
       await Deno.writeTextFile(`${folder}/${name}.ts`, solution());
       const done = await script("check_attention", ["--file", `${name}.ts`], folder);
@@ -107,7 +112,7 @@ Deno.test("check_attention names the mistake of a multi-head layer that its numb
       assert.equal(code, 1, from);
       if (said) assert.match(stdout, said);
       else assert.ok(!stdout.includes("In every case"), stdout);
-      const [, again] = stdout.match(/^Again: deno task check_attention (.*)$/m)!;
+      const [, again] = stdout.match(/^To run it again: deno task check_attention (.*)$/m)!;
       const replayed = await script("check_attention", [...again.split(" "), "--ndjson", "-"], folder);
       const record = JSON.parse(replayed.stdout);
       assert.deepEqual([record.type, record.layer, record.passed], ["layer_case", "multiHead", false]);

@@ -57,7 +57,7 @@ Deno.test("import_model and export_model of missing models are one line and exit
       assert.deepEqual([code, stdout], [2, ""], stderr);
       assert.match(stderr, pattern);
     };
-    await refuses("import_model", [], /^import_model: Which model\? .*\n$/);
+    await refuses("import_model", [], /^import_model: Expected the folder or name of a model, .*\n$/);
     await refuses(
       "import_model",
       ["gtp2"],
@@ -103,11 +103,11 @@ Deno.test("import_model and export_model of missing models are one line and exit
         ],
         [
           "model.layers=1",
-          `blocks.1.attn.wk.bias is [32] ${there} not there in this model: model.layers is 1 here and 2 there`,
+          `blocks.1.attn.wk.bias is [32] ${there} missing in this model: model.layers is 1 here and 2 there`,
         ],
         [
           "model.blocks=[{attention: {extra_keys: 2}}]",
-          `blocks.0.attn.extra_k is not there ${there} [2, 32] in this model: model.blocks.0.attention.extra_keys is 2 here and not there`,
+          `blocks.0.attn.extra_k is missing ${there} [2, 32] in this model: model.blocks.0.attention.extra_keys is 2 here and missing there`,
         ],
       ]
     ) {

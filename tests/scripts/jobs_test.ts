@@ -172,13 +172,16 @@ Deno.test("a run of a sweep is found by its name, the newest of those that have 
     await succeeds("generate", ["tiny-02-lr=0.003", "--tokens", "2"], folder);
     const sweep = sweepOf(folder);
     const expected = "expected a run folder, a checkpoint folder or the name of a run";
-    const inside = "In it: latest, tiny-01-lr=0.001, tiny-02-lr=0.003.";
+    const inside = "It contains: latest, tiny-01-lr=0.001, tiny-02-lr=0.003.";
     for (
       const [given, line] of [
         ["tiny-02-lr=0.03", `tiny-02-lr=0.03: not found, ${expected}. Did you mean "tiny-02-lr=0.003"?`],
         [sweep, `${sweep}: is neither a run nor a checkpoint, ${expected}. ${inside}`],
         [sweep.slice(5), `${sweep}: is neither a run nor a checkpoint, ${expected}. ${inside}`],
-        ["runs", `runs: is neither a run nor a checkpoint, ${expected}. In it: latest, ${sweep.slice(5)}.`],
+        [
+          "runs",
+          `runs: is neither a run nor a checkpoint, ${expected}. It contains: latest, ${sweep.slice(5)}.`,
+        ],
         ["", `"": ${expected}.`],
       ]
     ) {

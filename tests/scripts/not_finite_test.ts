@@ -48,13 +48,13 @@ Deno.test("on a model of NaN every analysis is an error of one line, and verify_
     for (const [asked, line] of Object.entries(lines)) {
       assert.match(
         line,
-        /^2 \w+: \S+model\.safetensors: the values of \S+ are not finite, number 0 is NaN: the model is unusable; .*\n$/,
+        /^2 \w+: \S+model\.safetensors: the values of \S+ are not finite, element 0 is NaN: the model is unusable; .*\n$/,
         asked,
       );
     }
     const { code, stdout } = await script("verify_load", ["--device", "cpu"], folder);
     assert.equal(code, 1);
-    assert.match(stdout, /\nFAIL parameters: .* are not finite, number 0 is NaN/);
+    assert.match(stdout, /\nFAIL parameters: .* are not finite, element 0 is NaN/);
   }));
 
 Deno.test("an analysis of a model whose numbers are NaN on the device throws NotFiniteError", () =>

@@ -128,9 +128,9 @@ Deno.test("plot reports every error in one line, exits with 2 and writes nothing
       [["torn.ndjson"], /torn\.ndjson: line 1 is not a record/],
       [
         ["small", "runs/latest", "--metric", "loss"],
-        /runs\/latest: is .*log\.ndjson, which small named before/,
+        /runs\/latest: names the same log as small, .*log\.ndjson/,
       ],
-      [["-", "-", "--metric", "loss"], /-: is -, which - named before/],
+      [["-", "-", "--metric", "loss"], /-: names the same log as -, -\./],
       [["small", "--metric", "los"], /los: no such metric\. Did you mean "loss"\?/],
       [["small", "--metric", "accuracy"], /accuracy: small has none, because it has no evaluation/],
       [["small", "--metric", "loss", "--x", "second"], /--x second: .* Did you mean "seconds"\?/],

@@ -6,7 +6,7 @@ import { inFolder, ROOT } from "./harness.ts";
 /** Arguments and the expected last line. */
 const PROGRAMS: Readonly<Record<string, readonly [args: readonly string[], last: RegExp]>> = {
   "own_kernel.ts": [[], /^(reference|webgpu) y -8 -0\.125 0 1 27 dx 12 0\.75 0 3 27$/],
-  "encoder_block.ts": [[], /^192 numbers, sum of squares [\d.]+, norm of dwq [\d.]+$/],
+  "encoder_block.ts": [[], /^y: 192 elements, sum of squares [\d.]+; \|dL\/dwq\| = [\d.]+$/],
   "cross_attention.ts": [[], /^step 59: loss 0\.[0-5]\d+$/],
   "training_loop.ts": [[], /^step 159: loss [23]\.\d+$/],
   "seeds.ts": [["2", "2"], /^sigmoid - softmax: -?[\d.]+ \+- [\d.]+$/],

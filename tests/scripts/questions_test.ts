@@ -45,7 +45,7 @@ Deno.test("generate takes several prompts and stop strings, searches with beams,
     const both = await script("generate", ["--beams", "2", "--seed", "3"], folder);
     assert.deepEqual([both.code, both.stderr], [
       2,
-      "generate: --seed: beam search does not sample; leave it out, or --beams.\n",
+      "generate: --seed: beam search does not sample; leave out --seed or --beams.\n",
     ]);
   }));
 
@@ -75,7 +75,7 @@ Deno.test("perplexity of a split is the run's validation loss, of texts the mean
     for (const idle of [["--tokens"], ["--stride", "4"], ["--lines"]]) {
       const { code, stderr } = await script("perplexity", ["--split", "val", ...idle], folder);
       assert.deepEqual(
-        [code, stderr.startsWith(`perplexity: ${idle[0]}: a split is read`)],
+        [code, stderr.startsWith(`perplexity: ${idle[0]}: applies only to texts`)],
         [2, true],
         stderr,
       );
@@ -152,7 +152,7 @@ Deno.test("logit_lens, attribution, ablate and patch print numbers that agree wi
     const both = await script("ablate", ["--file", "text.txt", "--batches", "2"], folder);
     assert.deepEqual([both.code, both.stderr], [
       2,
-      "ablate: --batches: a file is read completely; leave it out, or --file.\n",
+      "ablate: --batches: a file is read completely; leave out --batches or --file.\n",
     ]);
     for (const name of ["lens", "ablation"]) assert.ok(Deno.statSync(`${folder}/${name}.svg`).size > 1000);
   }));

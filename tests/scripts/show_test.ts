@@ -14,7 +14,10 @@ Deno.test("show prints tokens, ids and the targets that count, as a table and as
     const { stdout } = await succeeds("show", ["copy", "--samples", "2"], folder);
     const lines = stdout.split("\n");
     assert.equal(lines[0], "copy: char, 65 ids; tokens: train unlimited, val 19,022");
-    assert.match(stdout, /^train 0: 98 tokens, 48 targets count, 30 of padding\n {2}token {2}4 F /m);
+    assert.match(
+      stdout,
+      /^train 0: 98 tokens, 48 counted targets, 30 positions of padding\n {2}token {2}4 F /m,
+    );
     assert.match(stdout, /^train 1: /m);
     assert.doesNotMatch(stdout, /^train 2: /m);
     for (const line of lines) assert.ok(line.length <= 110, line);
@@ -97,7 +100,7 @@ Deno.test("a checkpoint carries its tokenizer: it generates and verifies without
       const { stdout } = await succeeds("generate", [run, "--prompt", "The number"], folder);
       assert.ok(stdout.startsWith("The number"), stdout);
       const verified = await succeeds("verify_load", [run], folder);
-      assert.match(verified.stdout, /tokens survive decoding and encoding|600 tokens, twice the same/);
+      assert.match(verified.stdout, /tokens survive decoding and encoding|600 tokens, the same in two loads/);
       const { size } = await Deno.stat(`${checkpoint(run)}/tokenizer.json`);
       assert.ok(size < 100_000, `${kind[0]}: ${size} bytes`);
       await Deno.rename(`${folder}/gone.json`, `${folder}/tokenizer.json`);

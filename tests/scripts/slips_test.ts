@@ -74,7 +74,7 @@ Deno.test("a pattern, a key and a name without effect are errors with the known 
     );
     await train(["sample.prompt=0x1F"], /found 31\. Quote it: 'sample\.prompt="0x1F"'\.\n$/);
     const { stdout } = await script("train", ["tiny.yaml", "schedule.warmup=7", "--dry-run"], folder);
-    assert.match(stdout, /\nwarning: schedule\.warmup: 7 steps are more than the 6 of train\.steps/);
+    assert.match(stdout, /\nwarning: schedule\.warmup: 7 is above train\.steps 6/);
     await Deno.mkdir(`${folder}/runs`);
     await refuses(
       folder,

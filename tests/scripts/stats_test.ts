@@ -71,7 +71,7 @@ Deno.test("stats without options lists the available statistics", () =>
       `log.ndjson
 records: 40 step, 20 stat
 
-loss (nats)        first          last         least
+loss (nats)        first          last        lowest
 training     3.9750 at 1  3.0000 at 40  3.0000 at 40
 
 statistics: entropy sink

@@ -197,7 +197,7 @@ Deno.test("mistakes in a sweep are one line with the run and the key, exit code 
       ],
       [["sample.prompt=é"], /^train: grid-01-dim=8-lr=0\.001: sample\.prompt: /],
       [["seed=[1,1]"], /^train: grid\.yaml: seed: 1 is listed twice\./],
-      [["~ablations", "--ablate"], /^train: grid\.yaml: ablations: there are none to try; /],
+      [["~ablations", "--ablate"], /^train: grid\.yaml: ablations: none are defined; /],
       [["--jobs", "--ablat"], /^train: --ablat: unknown option\. Did you mean "ablate"\?/],
       [
         ["+share=1"],

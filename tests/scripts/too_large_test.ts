@@ -43,7 +43,7 @@ Deno.test("import_model of a config.json with 1e9 layers is one line at once", (
     }
     const config = JSON.parse(Deno.readTextFileSync(`${folder}/gpt2/config.json`));
     Deno.writeTextFileSync(`${folder}/gpt2/config.json`, JSON.stringify({ ...config, n_layer: 1e9 }));
-    const message = /model\.safetensors: it has 2 blocks, config\.json's n_layer is 1000000000\.\n$/;
+    const message = /model\.safetensors: it has 2 blocks, but n_layer in config\.json is 1000000000\.\n$/;
     await refuses("import_model", ["gpt2", "--out", "out"], folder, message);
   }));
 

@@ -222,7 +222,7 @@ Deno.test("tasks and modifiers are code as hooks are", () =>
     const verified = await succeeds("verify_load", [path], folder);
     assert.match(
       verified.stdout,
-      /parameters: .*; 4 more in tables of modifiers, which their code describes\n/,
+      /parameters: .*; 4 more in tables of modifiers, whose shapes only their code defines\n/,
     );
     for (const name of ["penalty.ts", "tasks.ts"]) {
       const before = await Deno.readTextFile(`${folder}/${name}`);

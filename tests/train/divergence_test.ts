@@ -58,7 +58,7 @@ Deno.test("a diverging run warns once per interval between evaluations, in the l
       [[8, "non_finite"], [10, "non_finite"], [13, "non_finite"], [16, "non_finite"], [17, "diverged"]],
     );
     assert.deepEqual(received.map(({ message }) => message), warnings.map(({ message }) => message));
-    assert.match(warnings.at(-1)!.message, /the last good checkpoint is of step 6\.$/);
+    assert.match(warnings.at(-1)!.message, /the last good checkpoint is from step 6\.$/);
   }));
 
 Deno.test("parameters that are not finite are not saved", () =>

@@ -82,7 +82,7 @@ function sectionsOf(text: string, pattern: RegExp, byText: ReadonlyMap<string, A
     while (token.lstrip && start > from && SPACES.test(text[start - 1])) start--;
     while (token.rstrip && end < text.length && SPACES.test(text[end])) end++;
     if (token.lstrip) start = Math.max(start, from);
-    if (start > end) throw new UserError(`tokenizer.json: added_tokens overlap at ${start} of a text.`);
+    if (start > end) throw new UserError(`tokenizer.json: added_tokens overlap at index ${start} of a text.`);
     between(start);
     // A token of white space may have been consumed by the token before.
     if (end > start) sections.push(token.id);

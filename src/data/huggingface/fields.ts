@@ -59,7 +59,7 @@ export function fieldsOf(value: unknown, place: string) {
     integer(key: string, least: number, missing?: number): number {
       const read = get(key) ?? (key in value ? null : missing);
       if (isNatural(read) && read >= least) return read;
-      return refuse(at(key), get(key), `a whole number from ${least} on`);
+      return refuse(at(key), get(key), `a whole number of at least ${least}`);
     },
     oneOf<T extends string>(key: string, all: readonly T[], missing?: T): T {
       const read = get(key) ?? (key in value ? null : missing);

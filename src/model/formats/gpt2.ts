@@ -80,7 +80,7 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
   for (const [key, expected] of Object.entries(FIXED)) {
     if ((raw[key] ?? expected) === expected) continue;
     throw new UserError(
-      `${place}: ${key} is ${describeValue(raw[key])}; heed reads models with ${describeValue(expected)}.`,
+      `${place}: ${key} is ${describeValue(raw[key])}; heed supports only ${describeValue(expected)}.`,
     );
   }
   const [dim, heads] = [size(raw, "n_embd", place), size(raw, "n_head", place)];
@@ -187,7 +187,7 @@ function checkBlocks(names: Iterable<string>, layers: number, place: string): vo
     Array.from(names, (name) => /^h\.(\d+)\./.exec(name)?.[1]).filter((n) => n !== undefined),
   );
   if (numbers.size >= layers) return;
-  throw new UserError(`${place}: it has ${numbers.size} blocks, config.json's n_layer is ${layers}.`);
+  throw new UserError(`${place}: it has ${numbers.size} blocks, but n_layer in config.json is ${layers}.`);
 }
 
 /** Throws UserError if the file of a tied model contains a head that differs from the embedding; a copy is allowed. */
@@ -217,7 +217,7 @@ export function fromGpt2Tensors(
   for (const [name, tensor] of tensors) {
     const key = name.replace(/^transformer\./, "");
     if (byName.has(key)) {
-      throw new UserError(`${place}: tensor ${key} is there twice, also as transformer.${key}.`);
+      throw new UserError(`${place}: tensor ${key} occurs twice: also as transformer.${key}.`);
     }
     byName.set(key, tensor);
   }
@@ -241,7 +241,9 @@ export function fromGpt2Tensors(
     if (!tensor) throw new UserError(`${place}: tensor ${gpt2} ${expected} is missing.`);
     const actual = `[${tensor.shape.join(", ")}]`;
     if (actual !== expected) {
-      throw new UserError(`${place}: tensor ${gpt2} is ${actual}, config.json's sizes make it ${expected}.`);
+      throw new UserError(
+        `${place}: tensor ${gpt2} is ${actual}, expected ${expected} by the sizes in config.json.`,
+      );
     }
     const data = cast.get(gpt2) ?? toFloat32(tensor);
     cast.set(gpt2, data);
@@ -358,7 +360,7 @@ export function toGpt2Tensors(
     const expected = parameter.shape.join(", ");
     if (tensor?.shape.join(", ") !== expected) {
       const actual = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
-      throw new UserError(`tensor ${name} is ${actual}, the model's is [${expected}].`);
+      throw new UserError(`tensor ${name} is ${actual}, expected [${expected}].`);
     }
     const values = toFloat32(tensor);
     if (!conv) data.set(values, part * out * inner);

@@ -46,7 +46,7 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   }
   const tokenizer = tokenizerAt(place, file);
   if (tokenizer.size <= size) return tokenizer;
-  throw new UserError(`${place}: it has ${tokenizer.size} ids, config.json's vocab_size is ${size}.`);
+  throw new UserError(`${place}: it has ${tokenizer.size} ids, but vocab_size in config.json is ${size}.`);
 }
 
 /** The tensors of sharded files; throws UserError unless each is in the file that the index names, and in no other. */
@@ -55,9 +55,9 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
   const files = [...new Set(Object.values(named))];
   const odd = files.find((file) => typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file));
   if (files.length === 0 || odd !== undefined) {
-    const actual = odd === undefined ? "no mapping of them" : describeValue(odd);
+    const actual = odd === undefined ? "no mapping" : describeValue(odd);
     throw new UserError(
-      `${place}: weight_map: found ${actual}, expected names of .safetensors files by tensor.`,
+      `${place}: weight_map: found ${actual}, expected a mapping from tensors to names of .safetensors files.`,
     );
   }
   const tensors = new Map<string, TensorData>();
@@ -69,7 +69,7 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
       const indexed = Object.hasOwn(named, name) ? named[name] : undefined;
       if (indexed !== file) {
         const difference = indexed === undefined ? "does not name it" : `has it in ${indexed}`;
-        throw new UserError(`${path}: tensor ${name} is here, ${place} ${difference}.`);
+        throw new UserError(`${path}: tensor ${name} is in this file, but ${place} ${difference}.`);
       }
       tensors.set(name, tensor);
     }

@@ -128,7 +128,7 @@ Deno.test(
     const { vocabulary, context } = model.architecture;
     const text = `${
       (6 * vocabulary).toLocaleString("en")
-    } numbers of the last 3 of ${context} positions, bit for bit the same`;
+    } values of the last 3 of ${context} positions, bitwise identical in two loads`;
     assert.deepEqual(
       compared.filter(({ name }) => name.startsWith("logits")).map(({ passed, detail }) => [passed, detail]),
       [[true, text], [true, text]],
@@ -166,8 +166,8 @@ Deno.test("GPT-2's tensors are read without prefix, in another dtype, with masks
 });
 
 const WRONG: [what: string, change: Record<string, unknown>, message: RegExp][] = [
-  ["another model", { model_type: "llama" }, /^c: model_type is "llama"; heed reads models with "gpt2"\.$/],
-  ["another epsilon", { layer_norm_epsilon: 1e-6 }, /layer_norm_epsilon is 0\.000001; .* with 0\.00001/],
+  ["another model", { model_type: "llama" }, /^c: model_type is "llama"; heed supports only "gpt2"\.$/],
+  ["another epsilon", { layer_norm_epsilon: 1e-6 }, /layer_norm_epsilon is 0\.000001; .* only 0\.00001/],
   [
     "scores scaled by layer",
     { scale_attn_by_inverse_layer_idx: true },
@@ -214,11 +214,11 @@ Deno.test("a tensor that is missing, unknown or of another shape gives one line 
   );
   refuses(
     (t) => t.set("transformer.wte.weight", t.get("transformer.wpe.weight")!),
-    /tensor wte\.weight is \[48, 32\], config\.json's sizes make it \[297, 32\]/,
+    /tensor wte\.weight is \[48, 32\], expected \[297, 32\] by the sizes in config\.json/,
   );
   refuses(
     (t) => t.set("wpe.weight", t.get("transformer.wpe.weight")!),
-    /^m: tensor wpe\.weight is there twice, also as transformer\.wpe\.weight\.$/,
+    /^m: tensor wpe\.weight occurs twice: also as transformer\.wpe\.weight\.$/,
   );
   refuses(
     (t) => {

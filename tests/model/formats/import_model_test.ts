@@ -81,7 +81,10 @@ Deno.test("every tensor of a sharded model is in the file that the index names a
     };
     const [[name, file], [, other]] = Object.entries(map);
     const without = (gone: string) => Object.fromEntries(Object.entries(map).filter(([key]) => key !== gone));
-    await refuses([], /index\.json: weight_map: found no mapping of them, expected names of/);
+    await refuses(
+      [],
+      /index\.json: weight_map: found no mapping, expected a mapping from tensors to names of/,
+    );
     await refuses({ weight_map: {} }, /weight_map: found no mapping/);
     await refuses({ weight_map: { ...map, [name]: 1 } }, /weight_map: found 1, expected/);
     await refuses({ weight_map: { ...map, [name]: "../x.safetensors" } }, /found "\.\.\/x\.safetensors"/);
@@ -89,8 +92,14 @@ Deno.test("every tensor of a sharded model is in the file that the index names a
       { weight_map: { ...map, [name]: "x.safetensors" } },
       /x\.safetensors: no such file; .*index\.json names/,
     );
-    await refuses({ weight_map: { ...map, [name]: other } }, /tensor .* is here, .*index\.json has it in/);
-    await refuses({ weight_map: without(name) }, /tensor .* is here, .*index\.json does not name it/);
+    await refuses(
+      { weight_map: { ...map, [name]: other } },
+      /tensor .* is in this file, but .*index\.json has it in/,
+    );
+    await refuses(
+      { weight_map: without(name) },
+      /tensor .* is in this file, but .*index\.json does not name it/,
+    );
     await refuses(
       { weight_map: { ...map, "h.9.x": file } },
       /tensor h\.9\.x is missing; .*index\.json names it/,
@@ -99,7 +108,10 @@ Deno.test("every tensor of a sharded model is in the file that the index names a
     const { tensors } = decodeSafetensors(Deno.readFileSync(`${folder}/${other}`), "x");
     const twice = Object.fromEntries([...tensors, [name, stored().get(name)!]]);
     await Deno.writeFile(`${folder}/${other}`, encodeSafetensors(twice));
-    await refuses({ weight_map: map }, new RegExp(`tensor ${name} is here, .* has it in ${file}`));
+    await refuses(
+      { weight_map: map },
+      new RegExp(`tensor ${name} is in this file, but .* has it in ${file}`),
+    );
   }));
 
 Deno.test("one of the older tokenizer files without the other, or more ids than the model has, gives one line", () =>
@@ -122,7 +134,7 @@ Deno.test("one of the older tokenizer files without the other, or more ids than 
       vocabulary: [...Array(300).keys()].map((n) => String.fromCodePoint(0x4e00 + n)),
     });
     await Deno.writeTextFile(`${folder}/tokenizer.json`, words);
-    await refuses(/tokenizer\.json: it has 300 ids, config\.json's vocab_size is 297\.$/);
+    await refuses(/tokenizer\.json: it has 300 ids, but vocab_size in config\.json is 297\.$/);
   }));
 
 Deno.test("a Git LFS pointer instead of a file, and weights only in another format, give one line with the remedy", () =>
