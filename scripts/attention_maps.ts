@@ -27,7 +27,7 @@ const command: cli.Command = {
     out: {
       type: "string",
       value: "FILE|DIR",
-      help: "default: attention_maps.svg, attention_maps/ with --each; numbered if it exists",
+      help: "default: attention_maps.svg, or the folder attention_maps with --each",
     },
     device: cli.DEVICE_OPTION,
   },

@@ -46,7 +46,7 @@ const command: cli.Command = {
     device: { ...cli.DEVICE_OPTION, help: "the device; overrides the configuration" },
     "dry-run": {
       type: "boolean",
-      help: "print the configuration and its cost by layer, or a sweep's runs, and exit",
+      help: "only print the configuration and its cost by layer, or a sweep's runs",
     },
     keys: {
       type: "boolean",
@@ -72,7 +72,7 @@ const command: cli.Command = {
     tasks: {
       type: "string",
       value: "FILE",
-      help: "a TypeScript file of synthetic tasks: the first, or the one of data.source",
+      help: "TypeScript file of synthetic tasks: the first, or that of data.source",
     },
     resume: { type: "string", value: "RUN", help: "resume a run from its last checkpoint" },
     "accept-changes": {
@@ -83,7 +83,7 @@ const command: cli.Command = {
       type: "string",
       multiple: true,
       value: "FILE",
-      help: "trust this file, as it is now, when a checkpoint runs it; alone, trains nothing",
+      help: "let checkpoints run this file as it is now; alone, trains nothing",
     },
   },
   examples: [
