@@ -5,6 +5,7 @@ import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/grap
 import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { hash32, randomStream, threefry2x32 } from "../../src/base/random.ts";
+import { dropoutPhase, normalPhase, uniformPhase } from "./simd.ts";
 import dropoutWgsl from "./dropout.wgsl" with { type: "text" };
 import normalWgsl from "./normal.wgsl" with { type: "text" };
 import uniformWgsl from "./uniform.wgsl" with { type: "text" };
@@ -43,6 +44,9 @@ export const dropoutOp: Op<DropoutAttrs> = {
       bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
       workgroups: workgroups1d(Math.ceil(sizeOf(x) / 2), 64),
     }],
+  }),
+  simd: ({ inputs: [x], attrs: { p, site } }) => ({
+    phases: [dropoutPhase(sizeOf(x), { site, threshold: thresholdOf(p), factor: 1 / (1 - p) })],
   }),
   cpu([x, seed], [y], { attrs: { p, site } }) {
     const threshold = thresholdOf(p);
@@ -130,6 +134,7 @@ export const normalOp: Op<NormalAttrs> = {
       workgroups: workgroups1d(sizeOf(y), 64),
     }],
   }),
+  simd: ({ outputs: [y], attrs }) => ({ phases: [normalPhase(sizeOf(y), { ...attrs, attempts: ATTEMPTS })] }),
   cpu(_, [y], { attrs: { seed, purpose, mean, std, within } }) {
     const stream = randomStream(seed, purpose);
     for (let i = 0; i < y.length; i++) {
@@ -217,6 +222,9 @@ export const uniformOp: Op<UniformAttrs> = {
       bindings: { 0: ["output", 0] },
       workgroups: workgroups1d(sizeOf(y), 64),
     }],
+  }),
+  simd: ({ outputs: [y], attrs: { seed, purpose, low, high } }) => ({
+    phases: [uniformPhase(sizeOf(y), { seed, purpose, low, width: high - low })],
   }),
   cpu(_, [y], { attrs: { seed, purpose, low, high } }) {
     const stream = randomStream(seed, purpose);

@@ -6,7 +6,12 @@ import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../src
 import { sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { erf } from "../../kernels/expression/erf.ts";
+import { cosineOfTurns, negativeLogComplement } from "../../kernels/random/simd.ts";
+import { threefry, threefryKey } from "../../kernels/random/threefry_simd.ts";
+import { gatherLanes } from "../../kernels/simd/vectors.ts";
+import { element, i32 } from "../../src/wasm/mod.ts";
 import normalWgsl from "../../kernels/random/normal.wgsl" with { type: "text" };
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
@@ -17,9 +22,12 @@ import {
   checkGradient,
   checkKernel,
   evaluate,
+  kernelDevices,
   randomInput,
+  relativeError,
   webgpuDevices,
 } from "./harness.ts";
+import { checkNonFinite, checkThreads } from "./simd_cases.ts";
 
 /** Key, counter and result of Random123's kat_vectors for threefry2x32 with 20 rounds. */
 const KNOWN_ANSWERS = [
@@ -53,6 +61,27 @@ const bitsOp: Op<undefined> = {
       workgroups: workgroups1d(x.shape[0], 64),
     }],
   }),
+  simd: ({ inputs: [{ shape: [rows] }] }) => ({
+    phases: [{
+      label: "threefry bits",
+      blocks: Math.ceil(rows / 4),
+      kernel(f, block, { inputs: [x], outputs: [y] }) {
+        const first = f.let(i32.mul(block, 4));
+        const [k0, k1, c0, c1] = [0, 1, 2, 3].map((word) =>
+          gatherLanes(x, (lane) => i32.add(i32.mul(i32.add(first, lane), 4), word))
+        );
+        const words = threefry(f, threefryKey(f, k0, k1), [c0, c1]);
+        words.forEach((word, k) => {
+          for (let lane = 0; lane < 4; lane++) {
+            f.if(
+              i32.ltU(i32.add(first, lane), rows),
+              () => f.storeLane(element(y, first, 8), word, lane, 8 * lane + 4 * k),
+            );
+          }
+        });
+      },
+    }],
+  }),
   cpu([x], [y]) {
     for (let i = 0; i < y.length; i += 2) {
       [y[i], y[i + 1]] = threefry2x32(x[2 * i], x[2 * i + 1], x[2 * i + 2], x[2 * i + 3]);
@@ -60,7 +89,7 @@ const bitsOp: Op<undefined> = {
   },
 };
 
-Deno.test("WGSL's threefry has the host's bits, for the known answers and 2,000 random keys and counters", async () => {
+Deno.test("threefry in WGSL and WebAssembly has the host's bits, for the known answers and 2,000 random keys and counters", async () => {
   const rng = randomStream(7, "threefry in WGSL");
   const rows = [
     ...KNOWN_ANSWERS.map((row) => row.slice(0, 4)),
@@ -73,7 +102,7 @@ Deno.test("WGSL's threefry has the host's bits, for the known answers and 2,000 
   const expected = rows.flatMap(([k0, k1, c0, c1]) => threefry2x32(k0, k1, c0, c1));
   assert.deepEqual(expected.slice(0, 6), KNOWN_ANSWERS.flatMap((row) => row.slice(4)));
   using oracle = referenceDevice({ precision: "f64" });
-  for (const device of [oracle, ...await webgpuDevices()]) {
+  for (const device of [oracle, ...await kernelDevices()]) {
     const { y } = await evaluate(device, testCase);
     assert.deepEqual(Array.from(y), expected, device.adapter);
   }
@@ -119,7 +148,7 @@ function dropped(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
   return { feeds, wrt: { x }, outputs: { y }, label: `${sizeOf(x)} elements, p ${attrs.p}` };
 }
 
-Deno.test("dropout() equals float64 on WebGPU", () => checkKernel("dropout", dropped));
+Deno.test("dropout() equals float64 on every device", () => checkKernel("dropout", dropped));
 Deno.test("dropout's gradient equals central differences", () => checkGradient("dropout", dropped));
 
 Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), the same ones in the gradient", async () => {
@@ -138,7 +167,7 @@ Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), th
     `${kept} kept, four standard deviations from 0.7`,
   );
   using oracle = referenceDevice({ precision: "f64" });
-  for (const device of [oracle, ...await webgpuDevices()]) {
+  for (const device of [oracle, ...await kernelDevices()]) {
     const results = await evaluate(device, testCase);
     assert.deepEqual(Array.from(results.y, Math.sign), expected, `mask, ${device.adapter}`);
     assert.deepEqual(Array.from(results.dx), Array.from(results.y), `gradient, ${device.adapter}`);
@@ -190,7 +219,7 @@ function normals(rng: RandomStream): Case {
   return { feeds: {}, outputs: { y: randomNormal(shape, options) }, label: shape.join("x") };
 }
 
-Deno.test("randomNormal() equals float64 on WebGPU", () => checkKernel("randomNormal", normals));
+Deno.test("randomNormal() equals float64 on every device", () => checkKernel("randomNormal", normals));
 
 /** Largest |a - b| / |b|. */
 const worst = (a: ArrayLike<number>, b: readonly number[]): number =>
@@ -202,7 +231,7 @@ function hostNormals(seed: number, purpose: string, count: number): number[] {
   return Array.from({ length: count }, () => stream.normal());
 }
 
-Deno.test("randomNormal() is the host's stream in order: exact in float64, each number to 1e-6 on WebGPU", async () => {
+Deno.test("randomNormal() is the host's stream in order: exact in float64, each number to 1e-6 on every device", async () => {
   const expected = hostNormals(2024, "init", 100_000);
   const testCase = {
     feeds: {},
@@ -210,7 +239,7 @@ Deno.test("randomNormal() is the host's stream in order: exact in float64, each 
   };
   using oracle = referenceDevice({ precision: "f64" });
   assert.deepEqual(Array.from((await evaluate(oracle, testCase)).y), expected);
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const error = worst((await evaluate(device, testCase)).y, expected);
     assert.ok(error <= 1e-6, `relative error ${error}, ${device.adapter}`);
   }
@@ -236,11 +265,29 @@ const partsOp: Op<undefined> = {
       workgroups: workgroups1d(x.shape[0], 64),
     }],
   }),
+  simd: ({ inputs: [{ shape: [rows] }] }) => ({
+    phases: [{
+      label: "parts of randomNormal",
+      blocks: rows / 4,
+      kernel(f, block, { inputs: [x], outputs: [y] }) {
+        const [high, low] = [0, 1].map((word) => {
+          const index = (lane: number) => i32.add(i32.mul(i32.add(i32.mul(block, 4), lane), 2), word);
+          return f.let(gatherLanes(x, index));
+        });
+        [negativeLogComplement(f, { high, low }), cosineOfTurns(f, { high, low })].forEach((part, k) => {
+          const value = f.let(part);
+          for (let lane = 0; lane < 4; lane++) {
+            f.storeLane(element(y, block, 32), value, lane, 8 * lane + 4 * k);
+          }
+        });
+      },
+    }],
+  }),
   cpu() {},
 };
 
 /** cos(2 pi u) that stays exact near its zeros, where Math.cos sees a rounded angle. */
-function cosineOfTurns(high: number, low: number): number {
+function cosineAt(high: number, low: number): number {
   // Quarter turns, and the signed distance from the nearest of them in 2^-53: integers below 2^53, so exact.
   const turns = high * 2 ** 26 + low;
   const quarter = Math.round(turns / 2 ** 51);
@@ -258,14 +305,15 @@ Deno.test("the kernel's log and cos are within 1e-6 of each value, also near 0, 
   const rows = near.flatMap((high) =>
     [0, 1, 2, 12345, 2 ** 25, LOW - 2, LOW - 1, LOW].map((low) => [high, low])
   );
-  for (let i = 0; i < 5000; i++) rows.push([rng.below(HIGH + 1), rng.below(LOW + 1)]);
+  // A multiple of four in all.
+  while (rows.length < 6000) rows.push([rng.below(HIGH + 1), rng.below(LOW + 1)]);
   const y = apply(partsOp, [input("x", [rows.length, 2], "u32")], undefined)[0];
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const results =
       (await evaluate(device, { feeds: { x: Uint32Array.from(rows.flat()) }, outputs: { y } })).y;
     rows.forEach(([high, low], i) => {
       const u = (high * 2 ** 26 + low) / 2 ** 53;
-      const expected = [-Math.log1p(-u), cosineOfTurns(high, low)];
+      const expected = [-Math.log1p(-u), cosineAt(high, low)];
       for (const part of [0, 1]) {
         const error = Math.abs(results[2 * i + part] - expected[part]);
         const where = `${["log", "cos"][part]} at (${high}, ${low}): ${results[2 * i + part]}, expected ${
@@ -288,7 +336,7 @@ Deno.test("an element whose bits equal the threshold is kept, one below is dropp
     outputs: { kept, lost },
   };
   using oracle = referenceDevice({ precision: "f64" });
-  for (const device of [oracle, ...await webgpuDevices()]) {
+  for (const device of [oracle, ...await kernelDevices()]) {
     const results = await evaluate(device, testCase);
     assert.ok(results.kept[1] > 1 && results.lost[1] === 0, device.adapter);
   }
@@ -312,13 +360,13 @@ Deno.test("randomNormal() of more elements than 65,535 workgroups hold is correc
   }
 });
 
-Deno.test("randomUniform() is the host's stream between its ends: exact in float64, to 1e-7 of the width on WebGPU", async () => {
+Deno.test("randomUniform() is the host's stream between its ends: exact in float64, to 1e-7 of the width on every device", async () => {
   const { uniform } = randomStream(9, "ends");
   const expected = Array.from({ length: 20_000 }, () => -1 + 4 * uniform());
   const y = randomUniform([200, 100], { seed: 9, purpose: "ends", low: -1, high: 3 });
   using oracle = referenceDevice({ precision: "f64" });
   assert.deepEqual(Array.from((await evaluate(oracle, { feeds: {}, outputs: { y } })).y), expected);
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const results = (await evaluate(device, { feeds: {}, outputs: { y } })).y;
     expected.forEach((value, i) => assert.ok(Math.abs(results[i] - value) <= 4e-7, `${i}: ${results[i]}`));
   }
@@ -338,7 +386,7 @@ Deno.test("randomNormal() within 2 deviations keeps the draws inside and redraws
   // 4.55% are outside; four standard deviations of their number.
   assert.ok(Math.abs(redrawn.length - 910) < 4 * Math.sqrt(869), `${redrawn.length} drawn again`);
   assert.equal(new Set(expected).size, 20_000, "no draw is used twice");
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const error = worst((await evaluate(device, { feeds: {}, outputs: { y } })).y, expected);
     assert.ok(error <= 1e-6, `relative error ${error}, ${device.adapter}`);
   }
@@ -390,5 +438,36 @@ Deno.test("draws of other purposes, other seeds and of neighbours are uncorrelat
 Deno.test("randomNormal() rejects a negative std and numbers that are not finite", () => {
   for (const options of [{ std: -1 }, { std: NaN }, { std: 1, mean: Infinity }]) {
     assert.throws(() => randomNormal([2], { seed: 1, purpose: "x", ...options }), UserError);
+  }
+});
+
+/** Every kind of draw, of `size` elements. */
+function draws(size: number): Case {
+  const feeds: Case["feeds"] = { seed: Uint32Array.of(3, 4) };
+  const x = randomInput(randomStream(1, "draws"), feeds, "x", [size]);
+  const options = { seed: 1, purpose: "draws" };
+  const outputs = {
+    dropped: dropout(x, input("seed", [2], "u32"), { p: 0.4, site: 2 ** 32 - 1 }),
+    uniform: randomUniform([size], { ...options, low: -1, high: 1 }),
+    normal: randomNormal([size], { ...options, std: 1 }),
+    inside: randomNormal([size], { ...options, std: 1, within: 1.5 }),
+  };
+  return { feeds, outputs, label: `${size}` };
+}
+
+Deno.test("random numbers are the same bytes for any number of threads, and dropout keeps NaN where it keeps an element", async () => {
+  await checkThreads(draws(25_007), ["dropout", "randomUniform", "randomNormal"]);
+  await checkNonFinite(draws(21));
+});
+
+Deno.test("random numbers of every size from 1 to 24 equal float64 on the CPU device", async () => {
+  using oracle = referenceDevice({ precision: "f64" });
+  using device = cpuDevice({ threads: 2 });
+  for (let size = 1; size <= 24; size++) {
+    const [expected, results] = [await evaluate(oracle, draws(size)), await evaluate(device, draws(size))];
+    for (const name of Object.keys(expected)) {
+      const error = relativeError(results[name], expected[name]);
+      assert.ok(error <= 1e-6, `${name} of ${size}: relative error ${error}`);
+    }
   }
 });
