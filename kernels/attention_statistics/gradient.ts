@@ -2,6 +2,7 @@
 // summed, as in op.ts.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Op, Tensor, Values } from "../../src/graph/tensor.ts";
+import { type F64, f64 } from "../../src/wasm/mod.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import gradientStatisticsWgsl from "./gradient.wgsl" with { type: "text" };
 import { forPairs } from "../attention/cpu.ts";
@@ -9,7 +10,9 @@ import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../
 import { flops } from "../attention/op.ts";
 import { contextOfCall, dropoutScale } from "../attention/rows.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
+import { gradientStatisticsSimd } from "./gradient_simd.ts";
 import { attentionNode, lowerSums, sumsCode } from "./op.ts";
+import { among, deviation as deviationOf, mean, type SumsByName } from "./sums.ts";
 import { columnsOf, count, deviation, meanOf, newAverage } from "./table.ts";
 import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
@@ -23,29 +26,41 @@ interface CountedGradient extends Average {
 }
 
 /**
- * A statistic of a matrix's gradient: `column` returns its WGSL expression, `head` its value on the CPU; `ofAll` is true if
- * it is over all pairs, not only those with a finite gradient.
+ * A statistic of a matrix's gradient: `column` returns its WGSL expression, `wasm` its value in WebAssembly, `head` its value
+ * in TypeScript; `ofAll` is true if it is over all pairs, not only those with a finite gradient.
  */
 interface OfMatrix {
   readonly column: (x: AttentionMatrix) => string;
+  readonly wasm: (x: AttentionMatrix, sums: SumsByName) => F64;
   readonly head: (counted: CountedGradient) => number;
   readonly ofAll?: true;
 }
 
 const OF_MATRIX: Readonly<Record<string, OfMatrix>> = {
-  mean: { column: (x) => `mean(sums.${x}, sums.${x}_pairs)`, head: meanOf },
-  std: { column: (x) => `root_mean(sums.${x}_m2, sums.${x}_pairs)`, head: deviation },
+  mean: {
+    column: (x) => `mean(sums.${x}, sums.${x}_pairs)`,
+    wasm: (x, sums) => mean(sums(x), sums(`${x}_pairs`)),
+    head: meanOf,
+  },
+  std: {
+    column: (x) => `root_mean(sums.${x}_m2, sums.${x}_pairs)`,
+    wasm: (x, sums) => deviationOf(sums(x), sums(`${x}_squares`), sums(`${x}_pairs`)),
+    head: deviation,
+  },
   absmax: {
     column: (x) => `among(sums.${x}_absmax, sums.${x}_pairs)`,
+    wasm: (x, sums) => among(sums(`${x}_absmax`), sums(`${x}_pairs`)),
     head: ({ n, absmax }) => n > 0 ? absmax : NaN,
   },
   l2: {
     column: (x) =>
       `among(sqrt(sums.${x}_m2 + sums.${x} * sums.${x} / max(sums.${x}_pairs, 1f)), sums.${x}_pairs)`,
+    wasm: (x, sums) => among(f64.sqrt(sums(`${x}_squares`)), sums(`${x}_pairs`)),
     head: ({ n, squares }) => n > 0 ? Math.sqrt(squares) : NaN,
   },
   nonfinite: {
     column: (x) => `bitcast<u32>(sums.${x}_nonfinite)`,
+    wasm: (x, sums) => sums(`${x}_nonfinite`),
     head: ({ nonfinite }) => nonfinite,
     ofAll: true,
   },
@@ -60,7 +75,11 @@ const COLUMNS = [undefined, true].flatMap((ofAll) =>
 
 /** The statistics of the gradients of pattern and scores, in the order of their columns. */
 export const ATTENTION_GRADIENT_TABLE: Readonly<Record<string, AttentionStatistic>> = Object.fromEntries(
-  COLUMNS.map(({ x, name, of }) => [`${x}_${name}`, { column: of.column(x), log: { [x]: name } }]),
+  COLUMNS.map(({ x, name, of }) => [`${x}_${name}`, {
+    column: of.column(x),
+    wasm: (sums: SumsByName) => of.wasm(x, sums),
+    log: { [x]: name },
+  }]),
 );
 
 /** Names of the columns that `attentionGradientStatistics` returns, in order. */
@@ -121,6 +140,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
     const rows = attentionDispatch(kernel, sizes, attrs, target);
     return lowerSums(rows, sizes, target, SUMS, columnsOf(ATTENTION_GRADIENT_TABLE), { GRADIENT: true });
   },
+  simd: (call) => gradientStatisticsSimd(call, ATTENTION_GRADIENT_TABLE),
   cpu: gradientStatisticsCpu,
   flops: (call) => flops(call, 1, 1),
 };

@@ -16,6 +16,7 @@ import {
 } from "../attention/sizes.ts";
 import type { AttentionAttrs, AttentionSizes } from "../attention/sizes.ts";
 import { statisticsCpu } from "./cpu.ts";
+import { statisticsSimd } from "./simd.ts";
 import { ATTENTION_TABLE, columnNames, columnsOf, type StatisticsAttrs } from "./table.ts";
 import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
@@ -166,6 +167,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
     const code = { ...rows.code, ROW_SUMS };
     return lowerSums({ ...rows, constants, code }, sizes, target, SUMS, columns, { BERNOULLI });
   },
+  simd: statisticsSimd,
   cpu: statisticsCpu,
   flops: (call) => flops({ ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] }, 1, 0),
 };

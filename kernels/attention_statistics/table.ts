@@ -1,6 +1,8 @@
 // The statistics of an attention matrix, one entry each: kernels, logs and charts read this table. A new statistic is an
 // entry here and its sum in statistics.wgsl.
 import type { AttentionAttrs } from "../attention/sizes.ts";
+import { among, deviation as deviationOf, mean, type SumsByName } from "./sums.ts";
+import { type F64, f64 } from "../../src/wasm/mod.ts";
 import type { StatisticText } from "../statistics/table.ts";
 
 /** Attributes of the statistics: those of the attention, with dropout disabled. */
@@ -95,6 +97,8 @@ export interface AttentionStatistic extends StatisticText {
    * becomes a field. Default: the mean over rows of the sum with the statistic's name.
    */
   readonly column?: string;
+  /** The value in WebAssembly, from the head's sums (see simd.ts). Default: the mean as for `column`. */
+  readonly wasm?: (sums: SumsByName) => F64;
   /** If the column is a mean, name of the sum that counts its rows. Default: `rows`, all counted rows. */
   readonly over?: string;
   /** Field name in the records of each matrix. Default: the statistic's name, in the pattern's records. */
@@ -155,6 +159,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
   rowmass_std: {
     column: "root_mean(sums.rowmass_m2, sums.rows)",
+    wasm: (sums) => deviationOf(sums("rowmass"), sums("rowmass_squares"), sums("rows")),
     head: ({ rows }) => deviation(rows.rowmass),
   },
   max: { row: ({ a, all }) => a[all.argmax] },
@@ -195,23 +200,32 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   sparsity: { row: ({ a }) => a.filter((x) => x < 0.01 / a.length).length / a.length, limits: [0, 1] },
   score_max: {
     column: "among(sums.score_max, sums.pairs)",
+    wasm: (sums) => among(sums("score_max"), sums("pairs")),
     head: ({ score, scoreMax }) => score.n > 0 ? scoreMax : NaN,
     heads: "max",
     log: { pattern: "score_max", scores: "max" },
   },
   score_mean: {
     column: "mean(sums.scores, sums.pairs)",
+    wasm: (sums) => mean(sums("scores"), sums("pairs")),
     head: ({ score }) => meanOf(score),
     log: { pattern: "score_mean", scores: "mean" },
   },
   score_std: {
     column: "root_mean(sums.score_m2, sums.pairs)",
+    wasm: (sums) => deviationOf(sums("scores"), sums("score_squares"), sums("pairs")),
     head: ({ score }) => deviation(score),
     log: { pattern: "score_std", scores: "std" },
   },
-  nonfinite: { column: "bitcast<u32>(sums.nonfinite)", head: ({ nonfinite }) => nonfinite, heads: "sum" },
+  nonfinite: {
+    column: "bitcast<u32>(sums.nonfinite)",
+    wasm: (sums) => sums("nonfinite"),
+    head: ({ nonfinite }) => nonfinite,
+    heads: "sum",
+  },
   score_nonfinite: {
     column: "bitcast<u32>(sums.score_nonfinite)",
+    wasm: (sums) => sums("score_nonfinite"),
     head: ({ scoreNonfinite }) => scoreNonfinite,
     log: { scores: "nonfinite" },
   },
@@ -221,9 +235,14 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     label: "attention to learned keys (share)",
     limits: [0, 1],
   },
-  l2: { column: "among(norm_of(sums), sums.rows)", head: (head) => Math.sqrt(sumOf(normsOf(head))) },
+  l2: {
+    column: "among(norm_of(sums), sums.rows)",
+    wasm: (sums) => among(f64.sqrt(sums("squares")), sums("rows")),
+    head: (head) => Math.sqrt(sumOf(normsOf(head))),
+  },
   pnorm_mean: {
     column: "mean(sums.pnorm, sums.samples)",
+    wasm: (sums) => mean(sums("pnorm"), sums("samples")),
     head: (head) => sumOf(normsOf(head).map(Math.sqrt)) / normsOf(head).length,
   },
   induction: {
@@ -246,6 +265,15 @@ export const columnsOf = (
   names: readonly string[] = Object.keys(table),
 ): string[] =>
   names.map((name) => table[name].column ?? `mean(sums.${name}, sums.${table[name].over ?? "rows"})`);
+
+/** Values of the columns of a table's statistics in WebAssembly. */
+export const wasmColumns =
+  (table: Readonly<Record<string, AttentionStatistic>>, names: readonly string[] = Object.keys(table)) =>
+  (sums: SumsByName): F64[] =>
+    names.map((name) => {
+      const { wasm, over = "rows" } = table[name];
+      return wasm ? wasm(sums) : mean(sums(name), sums(over));
+    });
 
 const namesOf = (repeated: boolean): string[] =>
   Object.keys(ATTENTION_TABLE).filter((name) => (ATTENTION_TABLE[name].only === "repeated") === repeated);

@@ -20,7 +20,7 @@ import {
   setting,
 } from "./attention_statistics_cases.ts";
 import type { Kind, Setting } from "./attention_statistics_dense.ts";
-import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
+import { evaluate, kernelDevices, nameOf, randomInput } from "./harness.ts";
 
 const BACKWARD: Record<string, AttentionOptions> = {
   ...ACTIVATIONS,
@@ -74,9 +74,9 @@ Deno.test("gradient statistics with dropout on WebGPU equal the float64 ones, wh
   assert.ok(
     Math.abs(expected.results[GRADIENTS.indexOf("scores_mean")] * pairs / expected.shift[0] - 1) < 1e-11,
   );
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const { results } = await evaluate(device, { feeds, outputs });
-    assertNear(results, [...expected.results], 2e-5, device.target!.kind, GRADIENTS);
+    assertNear(results, [...expected.results], 2e-5, nameOf(device), GRADIENTS);
   }
 });
 

@@ -17,7 +17,7 @@ import type { Device } from "../../src/device/device.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { dense, denseGradients, type Kind, type Setting } from "./attention_statistics_dense.ts";
-import { between, evaluate, randomInput, webgpuDevices } from "./harness.ts";
+import { between, evaluate, kernelDevices, nameOf, randomInput } from "./harness.ts";
 
 const NAMES = [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS];
 
@@ -158,7 +158,7 @@ export function assertNear(
 
 export const GRADIENTS = ATTENTION_GRADIENT_STATISTICS;
 
-/** Checks a case on the reference device in both precisions and on WebGPU with both schedules, against the dense computation. */
+/** Checks a case on all devices, the reference device in both precisions, against the dense computation. */
 export async function check(
   s: Setting,
   make: (s: Setting) => Kind,
@@ -185,7 +185,5 @@ export async function check(
   await test(f64, 1e-11, "the reference in float64");
   await test(f32, 1e-7, "the reference");
   // The tolerances of attention's kernels for outputs and gradients.
-  for (const device of await webgpuDevices()) {
-    await test(device, gradients ? 2e-5 : 1e-5, `WebGPU, ${device.target!.kind}`);
-  }
+  for (const device of await kernelDevices()) await test(device, gradients ? 2e-5 : 1e-5, nameOf(device));
 }

@@ -13,7 +13,7 @@ import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS, assertNear, GRADIENTS } from "./attention_statistics_cases.ts";
 import { dense, denseGradients, type Setting } from "./attention_statistics_dense.ts";
-import { randomInput, webgpuDevices } from "./harness.ts";
+import { kernelDevices, nameOf, randomInput } from "./harness.ts";
 
 const SIZES = { B: 2, T: 37, S: 37, H: 2, HKV: 2, d: 3 };
 const REPEATED = 5;
@@ -65,7 +65,7 @@ for (const [name, options] of Object.entries(KINDS)) {
       gradients: attentionGradientStatistics(attention(q, k, v, all), dz),
     };
     using oracle = referenceDevice({ precision: "f64" });
-    const others = ON_WEBGPU.includes(name) ? await webgpuDevices() : [];
+    const others = (await kernelDevices()).filter(({ kind }) => kind === "cpu" || ON_WEBGPU.includes(name));
     for (const device of [oracle, ...others]) {
       using program = await device.compile({ outputs });
       const near = device === oracle ? 1e-11 : 2e-5;
@@ -75,7 +75,7 @@ for (const [name, options] of Object.entries(KINDS)) {
         const setting: Setting = { ...SIZES, rng, feeds };
         program.run(feeds);
         const [results, gradients] = await program.read(["results", "gradients"]);
-        const where = `${name}, ${value} in ${tensor}, ${device.target?.kind ?? "reference"}`;
+        const where = `${name}, ${value} in ${tensor}, ${nameOf(device)}`;
         assertNear(results, dense(setting, { options }, REPEATED), near, where);
         assertNear(gradients, denseGradients(setting, { options: all }), near, where, GRADIENTS);
       }
@@ -91,7 +91,7 @@ Deno.test("a row with a NaN score is excluded from its head's averages, and a he
   };
   const [q, k] = ["q", "k"].map((name) => input(name, [1, 2, 2, 1]));
   const outputs = { results: attentionStatistics(attention(q, k, k, { causal: false })) };
-  for (const device of [referenceDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+  for (const device of [referenceDevice({ precision: "f64" }), ...await kernelDevices()]) {
     using program = await device.compile({ outputs });
     program.run(feeds);
     const [results] = await program.read(["results"]);
@@ -112,7 +112,7 @@ Deno.test("an infinite gradient is counted and excluded from the statistics of i
   const feeds = { x: Float64Array.of(1, 2), dz: Float64Array.of(1, Infinity) };
   const [x, dz] = [input("x", [1, 2, 1, 1]), input("dz", [1, 2, 1, 1])];
   const outputs = { results: attentionGradientStatistics(attention(x, x, x, { activation: "relu" }), dz) };
-  for (const device of [referenceDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+  for (const device of [referenceDevice({ precision: "f64" }), ...await kernelDevices()]) {
     using program = await device.compile({ outputs });
     program.run(feeds);
     const [results] = await program.read(["results"]);

@@ -11,7 +11,7 @@ import { input, reshape, view } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS, assertNear, check, KINDS, setting } from "./attention_statistics_cases.ts";
 import { type Kind, mean, type Setting } from "./attention_statistics_dense.ts";
-import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
+import { evaluate, kernelDevices, nameOf, randomInput } from "./harness.ts";
 
 for (const [name, options] of Object.entries(ACTIVATIONS)) {
   Deno.test(`statistics of ${name} equal the dense float64 definitions on every device`, async () => {
@@ -48,7 +48,7 @@ Deno.test("a head without visible keys has no averages, and rows without keys ar
     nothing: attentionStatistics(attention(q, k, k, nothing.options)),
     two: attentionStatistics(attention(q, k, k, { causal: "bottom-right" })),
   };
-  for (const device of [referenceDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+  for (const device of [referenceDevice({ precision: "f64" }), ...await kernelDevices()]) {
     const results = await evaluate(device, { feeds, outputs });
     const counts = ATTENTION_STATISTICS.map((name) => name.endsWith("nonfinite") ? 0 : NaN);
     assert.deepEqual([...results.nothing], counts);
@@ -75,11 +75,11 @@ Deno.test("standard deviations keep their digits far from zero, and long uniform
   const [entropy, keys, std] = ["entropy", "effective_keys", "score_std"].map((name) =>
     ATTENTION_STATISTICS.indexOf(name)
   );
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const results = await evaluate(device, { feeds, outputs });
     const relative = results.far[std] / expected.far[std] - 1;
     // Scores of size 50 are rounded to 4e-6, a few parts in 10,000 of their spread of 0.02, and that averages out.
-    assert.ok(expected.far[std] < 0.03 && Math.abs(relative) < 1e-5, `${device.target!.kind}: ${relative}`);
+    assert.ok(expected.far[std] < 0.03 && Math.abs(relative) < 1e-5, `${nameOf(device)}: ${relative}`);
     assert.ok(Math.abs(results.flat[entropy] - Math.log(T)) < 1e-5, `entropy ${results.flat[entropy]}`);
     assert.ok(Math.abs(results.flat[keys] / T - 1) < 1e-5, `effective keys ${results.flat[keys]}`);
   }
@@ -100,7 +100,7 @@ Deno.test("norms of a pattern whose squared weights are outside float32 equal fl
     const outputs = { results: attentionStatistics(attention(q, k, k, options)) };
     using oracle = referenceDevice({ precision: "f64" });
     const expected = (await evaluate(oracle, { feeds, outputs })).results;
-    for (const device of await webgpuDevices()) {
+    for (const device of await kernelDevices()) {
       const { results } = await evaluate(device, { feeds, outputs });
       for (const norm of ["l2", "pnorm_mean"] as const) {
         for (const head of [0, 1]) {
@@ -110,7 +110,7 @@ Deno.test("norms of a pattern whose squared weights are outside float32 equal fl
           const error = Math.abs(results[at] / expected[at] - 1);
           assert.ok(
             error < 2e-5,
-            `${name}, ${device.target!.kind}, ${norm}: ${results[at]}, expected ${expected[at]}`,
+            `${name}, ${nameOf(device)}, ${norm}: ${results[at]}, expected ${expected[at]}`,
           );
         }
       }
@@ -128,7 +128,7 @@ Deno.test("statistics describe the pattern before dropout, and accept a reshaped
     dropped: attentionStatistics(reshape(reshape(dropped, [18, 8]), [2, 9, 8])),
     full: attentionStatistics(attention(q, q, q)),
   };
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     const results = await evaluate(device, { feeds, outputs });
     assert.deepEqual(results.dropped, results.full);
   }
@@ -147,7 +147,7 @@ Deno.test("statistics at T = 4096 take memory linear in T, and no loop that the 
     const ratio = planned(16384, kind) / planned(4096, kind);
     assert.ok(ratio < 4.01, `${kind}: ${ratio} times the memory for 4 times the length`);
   }
-  const [software] = await webgpuDevices();
+  const [software] = await kernelDevices();
   using program = await software.compile({
     outputs: { results: attentionStatistics(attention(...([1, 2, 3].map(() => longInput) as Three))) },
   });

@@ -1,0 +1,315 @@
+// Statistics of the attention matrix in WebAssembly. A block handles a tile of query rows of one head: it computes the scores
+// of two rows at a time, from them the weights of each row, and sums over the row, in its thread's own memory; one record of
+// sums per block goes to scratch. A pair that is not visible has the score -Infinity and the weight 0.
+import { double, element, f32, f32x4, f64, float, type Func, i32, i32x4, load } from "../../src/wasm/mod.ts";
+import { type F32, type F64, type I32, int, loadSplat, type Local, select } from "../../src/wasm/mod.ts";
+import { type V128, v128 } from "../../src/wasm/mod.ts";
+import type { Simd } from "../../src/graph/simd.ts";
+import type { Call } from "../../src/graph/tensor.ts";
+import { ACTIVATIONS } from "../attention/activations.ts";
+import { attentionSizes, hasRowTerm, isBernoulli, isNormalised, queryOffset } from "../attention/sizes.ts";
+import type { AttentionSizes } from "../attention/sizes.ts";
+import { exp, log } from "../expression/vector_functions.ts";
+import { arrayBytes, forKeys, forRows, headOf, type QueryRow, roundedDown, roundedUp } from "./pairs.ts";
+import { rowsOfTile, scoreModifier } from "./pairs.ts";
+import { largestOf, mergePhase, newSums, recordElements, storeRecord } from "./sums.ts";
+import { type RecordOfSums, type Sums, vectorCount, vectorSum } from "./sums.ts";
+import { ATTENTION_TABLE, columnNames, type StatisticsAttrs, wasmColumns } from "./table.ts";
+import { isKnown, TINY, weightsOf } from "./weights.ts";
+
+/** The sums of a record; the merge phase sets the last two, the number of samples and the sum of their norms. */
+const RECORD: RecordOfSums = {
+  names: [
+    ...["rows", "rows_of_two", "rows_placed", "rows_with_previous", "rows_sunk", "rows_repeated", "pairs"],
+    ...["entropy", "entropy_ratio", "bernoulli_entropy", "rowmass", "rowmass_squares", "squares", "max"],
+    ...[
+      "argmax_distance",
+      "sink",
+      "previous",
+      "self",
+      "distance",
+      "extra_mass",
+      "effective_keys",
+      "sparsity",
+    ],
+    ...["induction", "duplicate", "score_max", "scores", "score_squares", "nonfinite", "score_nonfinite"],
+    ...["samples", "pnorm"],
+  ],
+  largest: ["score_max"],
+};
+
+const LOWEST = -3.4028234663852886e38;
+
+/** A call, and the variables of a block. */
+interface Block {
+  readonly sizes: AttentionSizes;
+  readonly attrs: StatisticsAttrs;
+  readonly sums: Sums;
+  /** Bytes from a score to its weight. */
+  readonly weights: number;
+  /** Rows of the block. */
+  readonly rows: number;
+}
+
+/** What the scores of a row say: counts of visible keys and of finite scores, and sums over the finite ones. */
+function scoresOf(f: Func, row: QueryRow, { sizes, attrs }: Block) {
+  const [seen, finite] = [vectorCount(f), vectorCount(f)];
+  const [highest, placed] = [f.let(f32x4.splat(-Infinity)), f.let(f32x4.splat(-Infinity))];
+  const moments = vectorSum(f, { squares: true });
+  forKeys(f, row, (at, keys) => {
+    const s = f.let(load("v128", at));
+    seen.add(f32x4.ne(s, -Infinity));
+    const isFinite = f.let(f32x4.lt(f32x4.abs(s), Infinity));
+    finite.add(isFinite);
+    moments.add(f.let(v128.and(s, isFinite)));
+    f.set(highest, f32x4.pmax(highest, v128.select(isFinite, s, -Infinity)));
+    // Learned keys have no position.
+    const isPlaced = attrs.extra > 0 ? i32x4.ltS(keys, sizes.S - attrs.extra) : undefined;
+    f.set(placed, f32x4.pmax(placed, isPlaced ? v128.select(isPlaced, s, -Infinity) : s));
+  });
+  return {
+    n: f.let(seen.count),
+    finite: f.let(finite.count),
+    moments,
+    /** The largest finite score, and the largest score of a key that has a position. */
+    highest: largestOf(highest),
+    placed: f.let(largestOf(placed)),
+  };
+}
+
+/** -a ln a - (1 - a) ln(1 - a) of a sigmoid's weights; ln(1 - a) = ln a - s, and of small a a series, which keeps its digits. */
+function bernoulliEntropy(a: V128, logA: V128, s: V128): V128 {
+  const series = [0.25, 1 / 3, 0.5, 1].reduce<V128>((sum, c) => f32x4.madd(a, sum, c), f32x4.splat(0));
+  // From s = 17 on, 1 - a is 0, which an infinite factor would make NaN.
+  const logOther = v128.select(
+    f32x4.lt(a, 0.03),
+    f32x4.mul(f32x4.neg(a), series),
+    f32x4.sub(logA, f32x4.pmin(s, 100)),
+  );
+  return f32x4.nmadd(a, logA, f32x4.mul(f32x4.sub(a, 1), logOther));
+}
+
+/** Writes the weights of a row with n visible keys, and sums over them. */
+function sumsOfWeights(
+  f: Func,
+  row: QueryRow,
+  { sizes, attrs, weights }: Block,
+  n: I32,
+  term: Local<"v128">,
+) {
+  const mass = vectorSum(f, { squares: true });
+  const [logs, distance, learned, bernoulli] = [0, 1, 2, 3].map(() => vectorSum(f));
+  const [small, infinite] = [vectorCount(f), vectorCount(f)];
+  const highest = f.let(f32x4.splat(-Infinity));
+  const sequence = sizes.S - attrs.extra;
+  const place = f.let(f32x4.splat(f32.fromS(i32.add(row.i, queryOffset(sizes, attrs)))));
+  const threshold = f.let(f32x4.splat(f32.div(0.01, f32.fromU(n))));
+  forKeys(f, row, (at, keys) => {
+    const s = f.let(load("v128", at));
+    const isSeen = f.let(f32x4.ne(s, -Infinity));
+    const weight = weightsOf(f, attrs, s, term);
+    const a = f.let(v128.and(weight.a, isSeen));
+    f.store(at, a, weights);
+    mass.add(a);
+    const logA = isBernoulli(attrs) ? f.let(weight.logA) : weight.logA;
+    logs.add(f.let(v128.and(f32x4.mul(a, logA), f32x4.gt(a, 0))));
+    const weighted = f.let(f32x4.mul(a, f32x4.sub(place, f32x4.fromS(keys))));
+    if (attrs.extra > 0) {
+      const isLearned = f.let(i32x4.geS(keys, sequence));
+      learned.add(f.let(v128.and(a, isLearned)));
+      f.set(weighted, v128.andnot(weighted, isLearned));
+    }
+    distance.add(weighted);
+    small.add(v128.and(f32x4.lt(a, threshold), isSeen));
+    infinite.add(v128.not(f32x4.lt(f32x4.abs(a), Infinity)));
+    f.set(highest, f32x4.pmax(highest, a));
+    if (isBernoulli(attrs)) {
+      bernoulli.add(f.let(v128.and(bernoulliEntropy(a, logA, s), isSeen)));
+    }
+  });
+  return { mass, logs, distance, learned, bernoulli, highest, small, infinite };
+}
+
+/** The first key from `start` on whose score is at least `bound`, which some score is. */
+function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"> {
+  const [at, found] = [f.let(element(memory, roundedDown(start))), f.local("i32")];
+  const least = f.let(f32x4.splat(bound));
+  f.while(() => {
+    f.set(found, i32x4.bitmask(f32x4.ge(load("v128", at), least)));
+    return i32.eqz(found);
+  }, () => f.set(at, i32.add(at, 16)));
+  return f.let(i32.add(i32.shrU(i32.sub(at, memory), 2), i32.ctz(found)));
+}
+
+const isTrue = (condition: I32): F64 => f64.fromU(condition);
+
+/** Adds a row whose weights are finite to the sums, except those of its entropy. */
+function countRow(
+  f: Func,
+  row: QueryRow,
+  { sizes, attrs, sums, weights }: Block,
+  { n, finite, moments, placed, highest }: ReturnType<typeof scoresOf>,
+  { mass, logs: _logs, ...of }: ReturnType<typeof sumsOfWeights>,
+): void {
+  const sequence = sizes.S - attrs.extra;
+  const { add } = sums;
+  const position = f.let(i32.add(row.i, queryOffset(sizes, attrs)));
+  const [first, end] = [f.let(roundedDown(row.start)), roundedUp(row.limit)];
+  const span = f.let(i32.sub(end, first));
+  /** The weight of a key that has a position, 0 if it is not visible. */
+  const weightOf = (key: I32): F64 => {
+    const j = f.let(key);
+    const isThere = f.let(i32.and(i32.ltU(i32.sub(j, first), span), i32.ltU(j, sequence)));
+    const a = load("f32", element(row.memory, select(isThere, j, first)), weights);
+    return f64.promote(select(isThere, a, float(0)));
+  };
+  const count = (name: string, condition: I32): Local<"i32"> => {
+    const is = f.let(condition);
+    add(name, isTrue(is));
+    return is;
+  };
+  const where = (condition: I32, x: F64): F64 => f64.mul(isTrue(condition), x);
+  const total = f.let(mass.sum);
+  add("rows", isTrue(int(1)));
+  count("rows_of_two", i32.gtU(n, 1));
+  add("rowmass", total);
+  add("rowmass_squares", f64.mul(total, total));
+  add("squares", mass.squares);
+  add("max", f64.promote(largestOf(of.highest)));
+  add("sparsity", f64.div(f64.fromU(of.small.count), f64.fromU(n)));
+  add("bernoulli_entropy", isBernoulli(attrs) ? f64.div(of.bernoulli.sum, f64.fromU(n)) : double(NaN));
+  const hasPrevious = count("rows_with_previous", i32.geS(position, 1));
+  const seesFirst = f32.ne(load("f32", row.memory), -Infinity);
+  const sink = count("rows_sunk", i32.and(i32.and(hasPrevious, i32.eqz(row.start)), seesFirst));
+  add("sink", where(sink, weightOf(int(0))));
+  add("previous", weightOf(i32.sub(position, 1)));
+  add("self", weightOf(position));
+  if (attrs.repeated > 0) {
+    const repeats = count("rows_repeated", i32.geS(position, attrs.repeated));
+    add("induction", where(repeats, weightOf(i32.sub(position, attrs.repeated - 1))));
+    add("duplicate", weightOf(i32.sub(position, attrs.repeated)));
+  }
+  f.if(count("rows_placed", f32.gt(placed, -Infinity)), () => {
+    add("argmax_distance", f64.fromS(i32.sub(position, argmaxOf(f, row, placed, attrs))));
+    const placedMass = f.let(attrs.extra > 0 ? f64.sub(total, of.learned.sum) : total);
+    f.if(f64.gt(placedMass, double(0)), () => add("distance", f64.div(of.distance.sum, placedMass)));
+  });
+  if (attrs.extra > 0) {
+    f.if(f64.gt(total, double(0)), () => add("extra_mass", f64.div(of.learned.sum, total)));
+  }
+  add("pairs", f64.fromU(finite));
+  add("scores", moments.sum);
+  add("score_squares", moments.squares);
+  add("score_max", f64.promote(highest));
+}
+
+/** The key of the largest weight among those that have a position, the first if several are equal. */
+function argmaxOf(f: Func, row: QueryRow, placed: F32, { activation }: StatisticsAttrs): I32 {
+  const definition = ACTIVATIONS[activation];
+  const zeroBelow0 = !definition.normalised && definition.zeroBelow0 === true;
+  // If no score is above 0, all weights are 0, and the first visible key counts.
+  const bound = zeroBelow0 ? select(f32.gt(placed, 0), placed, float(LOWEST)) : placed;
+  return firstKey(f, row, bound);
+}
+
+/** Adds the sums of entropies from the columns, which have the mass, the sum of a ln a and the number of keys of each row. */
+function addEntropies(f: Func, columns: I32, rows: number, { add }: Sums): void {
+  const [entropies, ratios, keys] = [vectorSum(f), vectorSum(f), vectorSum(f)];
+  f.loop(columns, f.let(i32.add(columns, 4 * rows)), 16, (at) => {
+    const [mass, logs, n] = [0, 1, 2].map((k) => f.let(load("v128", at, 4 * rows * k)));
+    const divisor = f.let(f32x4.pmax(mass, TINY));
+    const exact = f.let(f32x4.sub(log(f, divisor), f32x4.div(logs, divisor)));
+    const entropy = f.let(v128.and(exact, v128.and(f32x4.gt(exact, 0), f32x4.gt(mass, 0))));
+    entropies.add(entropy);
+    ratios.add(f.let(v128.and(f32x4.div(entropy, log(f, n)), f32x4.gt(n, 1))));
+    // Rows that are not counted have no keys.
+    keys.add(f.let(v128.and(exp(f, entropy), f32x4.gt(n, 0))));
+  });
+  add("entropy", entropies.sum);
+  add("entropy_ratio", ratios.sum);
+  add("effective_keys", keys.sum);
+}
+
+/** Writes the code of a row: its scores, its weights if they are finite, and its sums. */
+function statisticsOfRow(
+  f: Func,
+  row: QueryRow,
+  block: Block,
+  term: I32 | undefined,
+  column: (i: I32) => I32,
+): void {
+  const { attrs, sums: { add }, rows } = block;
+  const scores = scoresOf(f, row, block);
+  const { n, finite } = scores;
+  f.if(n, () => {
+    const termOfRow = f.let(term ? loadSplat(element(term, row.i)) : f32x4.splat(1));
+    const invalid = f.let(i32.sub(n, finite));
+    const weigh = () => {
+      const of = sumsOfWeights(f, row, block, n, termOfRow);
+      if (!isNormalised(attrs)) f.set(invalid, of.infinite.count);
+      f.if(i32.eqz(invalid), () => {
+        countRow(f, row, block, scores, of);
+        const at = f.let(column(row.i));
+        [of.mass.sum, of.logs.sum, f64.fromU(n)].forEach((x, k) => f.store(at, f32.demote(x), 4 * rows * k));
+      });
+    };
+    add("score_nonfinite", isTrue(invalid));
+    // A single NaN or infinite score makes every weight of a normalised row NaN.
+    if (isNormalised(attrs)) f.if(invalid, () => f.set(invalid, n), weigh);
+    else weigh();
+    add("nonfinite", isTrue(invalid));
+  });
+}
+
+/** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and its extras. */
+export function statisticsSimd({ inputs: specs, attrs }: Call<StatisticsAttrs>): Simd | undefined {
+  if (!isKnown(attrs)) return undefined;
+  const sizes = attentionSizes([specs[0], specs[1], specs[1]]);
+  const { B, T, H, D } = sizes;
+  const rows = rowsOfTile(sizes);
+  const tiles = Math.ceil(T / rows);
+  const weights = arrayBytes(sizes);
+  const label = "attention statistics";
+  return {
+    scratch: [recordElements(RECORD, B * H * tiles)],
+    own: weights + 3 * rows,
+    phases: [
+      {
+        label,
+        blocks: B * H * tiles,
+        kernel(f, block, { inputs, scratch, own }) {
+          const at = f.let(i32.divU(block, tiles));
+          const head = headOf(f, at, sizes, attrs);
+          const first = f.let(i32.mul(i32.remU(block, tiles), rows));
+          const columns = f.let(i32.add(own, 4 * weights));
+          f.zero(columns, 12 * rows);
+          const sums = newSums(f, RECORD);
+          const modify = scoreModifier(f, head, attrs, inputs.slice(inputs.length - attrs.tables.length));
+          const kept = (x: V128, i: I32, j: I32): V128 => modify(f32x4.mul(x, attrs.scale), i, j);
+          const term = hasRowTerm(attrs) ? f.let(element(inputs[2], at, 4 * T)) : undefined;
+          const tile = { head, first, rows, memory: own, arrays: 2 };
+          forRows(f, tile, sizes, attrs, [{ x: inputs[0], y: inputs[1], size: D, kept }], (row) => {
+            const column = (i: I32): I32 => element(columns, i32.sub(i, first));
+            statisticsOfRow(f, row, { sizes, attrs, sums, weights, rows }, term, column);
+          });
+          addEntropies(f, columns, rows, sums);
+          storeRecord(f, scratch[0], block, RECORD, sums);
+        },
+      },
+      mergePhase({
+        label: `${label} of heads`,
+        ...{
+          sizes,
+          tiles,
+          record: RECORD,
+          columns: wasmColumns(ATTENTION_TABLE, columnNames(attrs)),
+          ofSample: ["rows", "squares"],
+        },
+        sample(head, sample) {
+          head.add("samples", isTrue(f64.gt(sample("rows"), double(0))));
+          head.add("pnorm", f64.sqrt(sample("squares")));
+        },
+      }),
+    ],
+  };
+}

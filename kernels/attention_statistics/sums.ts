@@ -1,0 +1,147 @@
+// Sums of attention's statistics in WebAssembly, in float64: no sum of float32 values or of their squares overflows or loses
+// the digits that a variance needs. A block writes one record of sums for a tile of query rows of a head; the merge phase
+// adds the records of each head in order and computes its columns.
+import { element, f32x4, f64, f64x2, type Func, i32, i32x4, load, select } from "../../src/wasm/mod.ts";
+import type { F32, F64, I32, Local, V128 } from "../../src/wasm/mod.ts";
+import { double, f32, v128 } from "../../src/wasm/mod.ts";
+import type { Phase } from "../../src/graph/simd.ts";
+import type { AttentionSizes } from "../attention/sizes.ts";
+
+/** A head's sums by name. */
+export type SumsByName = (name: string) => F64;
+
+/** The mean of n values with this sum; NaN if there is none. */
+export const mean = (sum: F64, n: F64): F64 => f64.div(sum, n);
+
+/** x, or NaN if it is over no entries. */
+export const among = (x: F64, n: F64): F64 => select(f64.gt(n, double(0)), x, double(NaN));
+
+/** The standard deviation (population) of n values, from their sum and the sum of their squares; NaN if there is none. */
+export function deviation(sum: F64, squares: F64, n: F64): F64 {
+  const variance = f64.sub(mean(squares, n), f64.mul(mean(sum, n), mean(sum, n)));
+  return f64.sqrt(f64.max(variance, double(0)));
+}
+
+/** A running sum of the lanes of vectors, and with `squares` of their squares. */
+export interface VectorSum {
+  /** Adds the four floats of a vector, which must be a variable. */
+  add(x: V128): void;
+  /** The sums so far. */
+  readonly sum: F64;
+  readonly squares: F64;
+}
+
+/** The sum of the two lanes. */
+const total = (x: V128): F64 => f64.add(f64x2.lane(x, 0), f64x2.lane(x, 1));
+
+/** A new running sum, 0 at first. */
+export function vectorSum(f: Func, { squares = false } = {}): VectorSum {
+  const [sum, square] = [f.let(f64x2.splat(0)), f.let(f64x2.splat(0))];
+  return {
+    add(x) {
+      for (const half of [x, v128.shuffle(x, x, [2, 3, 2, 3])]) {
+        const wide = f.let(f64x2.promote(half));
+        f.set(sum, f64x2.add(sum, wide));
+        if (squares) f.set(square, f64x2.add(square, f64x2.mul(wide, wide)));
+      }
+    },
+    sum: total(sum),
+    squares: total(square),
+  };
+}
+
+/** Counts lanes. */
+export function vectorCount(f: Func): { add(mask: V128): void; readonly count: I32 } {
+  const n = f.let(i32x4.splat(0));
+  const lane = (k: number): I32 => i32x4.lane(n, k);
+  return {
+    add: (mask) => f.set(n, i32x4.sub(n, mask)),
+    count: i32.add(i32.add(lane(0), lane(1)), i32.add(lane(2), lane(3))),
+  };
+}
+
+/** The largest of four floats that are not NaN. */
+export function largestOf(x: V128): F32 {
+  const lane = (k: number): F32 => f32x4.lane(x, k);
+  return f32.max(f32.max(lane(0), lane(1)), f32.max(lane(2), lane(3)));
+}
+
+/** Names of the sums of a record, and those of them that are largest values. */
+export interface RecordOfSums {
+  readonly names: readonly string[];
+  readonly largest: readonly string[];
+}
+
+/** Variables for the sums of a record, before the first row. */
+export function newSums(f: Func, { names, largest }: RecordOfSums) {
+  const values = Object.fromEntries(names.map((name) => [name, f.local("f64")]));
+  for (const name of largest) f.set(values[name], double(-Infinity));
+  const combine = (name: string) => largest.includes(name) ? f64.max : f64.add;
+  return {
+    /** Adds to a sum, or replaces a smaller largest value. */
+    add: (name: string, x: F64): void => f.set(values[name], combine(name)(values[name], x)),
+    of: (name: string): Local<"f64"> => values[name],
+    values,
+  };
+}
+
+/** The variables of `newSums`. */
+export type Sums = ReturnType<typeof newSums>;
+
+const bytesOf = ({ names }: RecordOfSums): number => 8 * names.length;
+
+/** Elements of the scratch buffer for `count` records. */
+export const recordElements = (record: RecordOfSums, count: number): number =>
+  2 * record.names.length * count;
+
+/** Writes the `index`-th record. */
+export function storeRecord(f: Func, scratch: I32, index: I32, record: RecordOfSums, sums: Sums): void {
+  const at = f.let(element(scratch, index, bytesOf(record)));
+  record.names.forEach((name, k) => f.store(at, sums.of(name), 8 * k));
+}
+
+/** A merge phase: what it reads, and what it writes. */
+export interface Merge {
+  readonly label: string;
+  readonly sizes: AttentionSizes;
+  /** Number of records of each head of each sample. */
+  readonly tiles: number;
+  readonly record: RecordOfSums;
+  /** Names of sums that `sample` needs of each sample by itself. */
+  readonly ofSample?: readonly string[];
+  /** Called after each sample, with the sums of the head and those of the sample. */
+  readonly sample?: (head: Sums, sample: SumsByName) => void;
+  /** The values of the columns, from the head's sums. */
+  readonly columns: (sums: SumsByName) => readonly F64[];
+}
+
+/** The phase that adds the records of each head, of all samples, and writes its columns to the first output. */
+export function mergePhase(
+  { label, sizes: { B, H }, tiles, record, ofSample = [], sample, columns }: Merge,
+): Phase {
+  return {
+    label,
+    blocks: H,
+    kernel(f, head, { scratch: [scratch], outputs: [output] }) {
+      const sums = newSums(f, record);
+      const own = Object.fromEntries(ofSample.map((name) => [name, f.local("f64")]));
+      f.loop(0, B, 1, (b) => {
+        for (const name of ofSample) f.set(own[name], double(0));
+        const first = element(scratch, i32.add(i32.mul(b, H), head), tiles * bytesOf(record));
+        const at = f.let(first);
+        f.loop(0, tiles, 1, () => {
+          record.names.forEach((name, k) => {
+            const x = load("f64", at, 8 * k);
+            sums.add(name, x);
+            if (name in own) f.set(own[name], f64.add(own[name], x));
+          });
+          f.set(at, i32.add(at, bytesOf(record)));
+        });
+        sample?.(sums, (name) => own[name]);
+      });
+      const values = columns(sums.of);
+      const row = f.let(element(output, head, 4 * values.length));
+      values.forEach((x, k) => f.store(row, f32.demote(x), 4 * k));
+    },
+  };
+}
