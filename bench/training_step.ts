@@ -1,5 +1,5 @@
 // The training step of a configuration on random tokens, for benchmarks, and the same step with naive kernels.
-import { attentionOp, keyGradientOp, queryGradientOp } from "../kernels/attention/op.ts";
+import { attentionOp, gradientOp } from "../kernels/attention/op.ts";
 import type { AttentionAttrs } from "../kernels/attention/sizes.ts";
 import { matmulOp } from "../kernels/matmul/op.ts";
 import { randomStream } from "../src/base/random.ts";
@@ -49,7 +49,6 @@ export function trainingStep(config: Config): TrainingStep {
 export function naiveGraph({ outputs = {}, effects = [] }: Graph): Graph {
   const now = new Map<Tensor, Tensor>();
   const patterns = new Map<Tensor, Tensor>();
-  const keyGradients = new Map<Tensor, readonly Tensor[]>();
   for (const node of ancestors([...Object.values(outputs), ...effects])) {
     const inputs = node.inputs.map((x) => now.get(x)!);
     const activation = (node.attrs as AttentionAttrs | undefined)?.activation as "softmax";
@@ -58,13 +57,9 @@ export function naiveGraph({ outputs = {}, effects = [] }: Graph): Graph {
       const [z, pattern] = naiveAttention(inputs, activation);
       patterns.set(inputs[0], pattern);
       replaced = [z, pattern];
-    } else if (node.op === queryGradientOp) {
+    } else if (node.op === gradientOp) {
       const [q, k, v, dz] = inputs;
-      const [dq, dk, dv] = naiveAttentionGradient([q, k, v], dz, patterns.get(q)!, activation);
-      keyGradients.set(q, [dk, dv]);
-      replaced = [dq];
-    } else if (node.op === keyGradientOp) {
-      replaced = keyGradients.get(inputs[0])!;
+      replaced = naiveAttentionGradient([q, k, v], dz, patterns.get(q)!, activation);
     } else {
       replaced = apply(node.op === matmulOp ? naiveMatmulOp : node.op, inputs, node.attrs as never);
     }

@@ -86,8 +86,8 @@ function throughModifier(
   return ds * modifierDerivative(raw, batch, head, i, j, ...tables);
 }
 
-/** Computes dq and, if the gradient is exact, delta_i = dz_i . inner_i. */
-export function queryGradientCpu(
+/** Computes dq, dk, dv and, if the gradient is exact, delta_i = dz_i . inner_i. */
+export function gradientCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
   call: Call<AttentionAttrs>,
@@ -95,41 +95,22 @@ export function queryGradientCpu(
   const [q, k, v, dz, , inner] = inputs as readonly Floats[];
   const context = contextOfCall(inputs, call);
   const { HKV, D, DV } = context.sizes;
-  const sums = new Float64Array(outputs[0].length);
-  forPairs(context, [q, k, v, dz], (row, j, _, raw, ds) => {
-    const at = row.k + j * HKV * D;
-    const gradient = call.attrs.scale * throughModifier(context, row, j, raw, ds);
-    for (let e = 0; e < D; e++) sums[row.q + e] += gradient * k[at + e];
-  });
-  (outputs[0] as Floats).set(sums);
-  if (!outputs[1]) return;
-  forRows(context, (row) => {
-    let sum = 0;
-    for (let e = 0; e < DV; e++) sum += dz[row.z + e] * inner[row.z + e];
-    outputs[1][row.term] = sum;
-  });
-}
-
-/** Computes dk and dv. */
-export function keyGradientCpu(
-  inputs: readonly Values[],
-  outputs: readonly Values[],
-  call: Call<AttentionAttrs>,
-): void {
-  const [q, k, v, dz] = inputs as readonly Floats[];
-  const context = contextOfCall(inputs, call);
-  const { HKV, D, DV } = context.sizes;
-  const dk = new Float64Array(outputs[0].length);
-  const dv = new Float64Array(outputs[1].length);
+  const [dq, dk, dv] = outputs.map(({ length }) => new Float64Array(length));
   forPairs(context, [q, k, v, dz], (row, j, weight, raw, ds) => {
     const keyAt = row.k + j * HKV * D;
     const gradient = call.attrs.scale * throughModifier(context, row, j, raw, ds);
+    for (let e = 0; e < D; e++) dq[row.q + e] += gradient * k[keyAt + e];
     for (let e = 0; e < D; e++) dk[keyAt + e] += gradient * q[row.q + e];
     const valueAt = row.v + j * HKV * DV;
     for (let e = 0; e < DV; e++) dv[valueAt + e] += weight * dz[row.z + e];
   });
-  (outputs[0] as Floats).set(dk);
-  (outputs[1] as Floats).set(dv);
+  [dq, dk, dv].forEach((sums, i) => (outputs[i] as Floats).set(sums));
+  if (!outputs[3]) return;
+  forRows(context, (row) => {
+    let sum = 0;
+    for (let e = 0; e < DV; e++) sum += dz[row.z + e] * inner[row.z + e];
+    outputs[3][row.term] = sum;
+  });
 }
 
 /** Computes the gradients of the learned tables, as one flat array. */

@@ -1,16 +1,19 @@
 // Tiled attention that never stores its matrix: z = act(modified scores) v, forward and backward, for every activation,
 // score modifier and mask.
-import { apply, type Call, type Op, type Spec, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
+import { apply, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Call, Dispatch, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { view } from "../../src/graph/structure.ts";
 import { reducePass } from "../elementwise/op.ts";
 import { blockMask } from "./block_mask.ts";
-import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
+import { attentionCpu, gradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };
 import { attentionDispatch, gradientInputs, kernelFor, overQueries, slopesCode } from "./dispatch.ts";
 import type { Kernel } from "./dispatch.ts";
 import { compose, merge, overRows, scoreBias } from "./modifier.ts";
 import { type AttentionOptions, checkOptions, checkTables, rangeOf } from "./options.ts";
+import { attentionSimd } from "./simd/forward.ts";
+import { gradientSimd } from "./simd/gradient.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
 import {
   type AttentionAttrs,
@@ -72,6 +75,7 @@ export const attentionOp: Op<AttentionAttrs> = {
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
   cpu: attentionCpu,
+  simd: attentionSimd,
   vjp(node, [dz], needed) {
     const attrs = node.attrs as AttentionAttrs;
     const [q, k, v] = node.inputs;
@@ -79,7 +83,7 @@ export const attentionOp: Op<AttentionAttrs> = {
     const inner = node.outputs[2] ?? z;
     const extras = extraInputs(node.inputs, attrs);
     const terms = hasRowTerm(attrs) ? [row] : [];
-    const [dq, delta] = apply(queryGradientOp, [
+    const [dq, dk, dv, delta] = apply(gradientOp, [
       q,
       k,
       v,
@@ -88,13 +92,19 @@ export const attentionOp: Op<AttentionAttrs> = {
       ...(isExact(attrs) ? [inner] : []),
       ...extras,
     ], attrs);
-    const more = [...terms, ...(isExact(attrs) ? [delta] : []), ...extras];
-    const [dk, dv] = needed[1] || needed[2] ? apply(keyGradientOp, [q, k, v, dz!, ...more], attrs) : [];
     const first = node.inputs.length - attrs.tables.length;
     const learned = attrs.tables.filter((_, t) => needed[first + t]);
     const gradients: (Tensor | undefined)[] = node.inputs.map((_, i) => [dq, dk, dv][i]);
     if (learned.length > 0) {
-      const [flat] = apply(tableGradientOp, [q, k, v, dz!, ...more], { ...attrs, learned });
+      const [flat] = apply(tableGradientOp, [
+        q,
+        k,
+        v,
+        dz!,
+        ...terms,
+        ...(isExact(attrs) ? [delta] : []),
+        ...extras,
+      ], { ...attrs, learned });
       const tensors = learned.map((name) => node.inputs[first + attrs.tables.indexOf(name)]);
       const { offsets } = tableOffsets(learned, tensors);
       learned.forEach((name, i) => {
@@ -106,54 +116,62 @@ export const attentionOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 1, 1),
 };
 
-/** dq [B,T,H,d] and, if the gradient is exact, delta [B,H,T]. Inputs: those of `gradientInputs`, then the extras. */
-export const queryGradientOp: Op<AttentionAttrs> = {
-  name: "attention_query_gradient",
+/** The dispatch that computes dq and delta, outputs 0 and 3. */
+function queryGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): Dispatch {
+  const sizes = attentionSizes(inputs);
+  const read = gradientInputs(sizes, attrs, 1, "inner");
+  const kernel: Kernel = {
+    label: `attention ${attrs.activation} query gradient`,
+    source: queryGradientWgsl,
+    ...overQueries(sizes, attrs),
+    ...read,
+    bindings: { 0: ["output", 0], ...read.bindings, 7: isExact(attrs) ? ["output", 3] : undefined },
+    valuesPerRow: 2 * sizes.D + sizes.DV,
+    maxRows: 8,
+  };
+  return attentionDispatch(kernel, sizes, attrs, target);
+}
+
+/** The dispatch that computes dk and dv, outputs 1 and 2; it reads delta. */
+function keyGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): Dispatch {
+  const sizes = attentionSizes(inputs);
+  const { B, T, S, H, HKV, D, DV } = sizes;
+  const read = gradientInputs(sizes, attrs, 2, "delta");
+  const delta: Kernel["bindings"] = isExact(attrs) ? { [1 + read.inputs]: ["output", 3] } : {};
+  const kernel: Kernel = {
+    label: `attention ${attrs.activation} key gradient`,
+    source: keyGradientWgsl,
+    ...read,
+    bindings: { 0: ["output", 1], 1: ["output", 2], ...read.bindings, ...delta },
+    length: S,
+    heads: B * HKV,
+    iterations: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} query heads per key head` },
+    valuesPerRow: 2 * (D + DV),
+    maxRows: 8,
+  };
+  return attentionDispatch(kernel, sizes, attrs, target);
+}
+
+/**
+ * dq [B,T,H,d], dk [B,S,Hkv,d], dv [B,S,Hkv,dv] and, if the gradient is exact, delta [B,H,T]. Inputs: those of
+ * `gradientInputs` with the inner values, then the extras.
+ */
+export const gradientOp: Op<AttentionAttrs> = {
+  name: "attention_gradient",
   infer(inputs, attrs) {
     const { B, T, H } = attentionSizes(inputs);
-    return isExact(attrs) ? [inputs[0], { shape: [B, H, T], dtype: "f32" }] : [inputs[0]];
+    const [q, k, v] = inputs;
+    return [q, k, v, ...(isExact(attrs) ? [{ shape: [B, H, T], dtype: "f32" } as const] : [])];
   },
-  lower({ inputs, attrs }, target) {
-    const sizes = attentionSizes(inputs);
-    const read = gradientInputs(sizes, attrs, 1, "inner");
-    const kernel: Kernel = {
-      label: `attention ${attrs.activation} query gradient`,
-      source: queryGradientWgsl,
-      ...overQueries(sizes, attrs),
-      ...read,
-      bindings: { 0: ["output", 0], ...read.bindings, 7: isExact(attrs) ? ["output", 1] : undefined },
-      valuesPerRow: 2 * sizes.D + sizes.DV,
-      maxRows: 8,
-    };
-    return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
+  lower(call, target) {
+    const [dq, dk, dv] = call.needed;
+    // The keys' gradient and that of the tables read delta.
+    const queries = dq || isExact(call.attrs) ? [queryGradient(call, target)] : [];
+    return { dispatches: [...queries, ...(dk || dv ? [keyGradient(call, target)] : [])] };
   },
-  cpu: queryGradientCpu,
-  flops: (call) => flops(call, 2, 1),
-};
-
-/** dk [B,S,Hkv,d] and dv [B,S,Hkv,dv]. Inputs: those of `gradientInputs`, then the extras. */
-export const keyGradientOp: Op<AttentionAttrs> = {
-  name: "attention_key_gradient",
-  infer: (inputs) => [inputs[1], inputs[2]],
-  lower({ inputs, attrs }, target) {
-    const sizes = attentionSizes(inputs);
-    const { B, T, S, H, HKV, D, DV } = sizes;
-    const read = gradientInputs(sizes, attrs, 2, "delta");
-    const kernel: Kernel = {
-      label: `attention ${attrs.activation} key gradient`,
-      source: keyGradientWgsl,
-      ...read,
-      bindings: { 0: ["output", 0], 1: ["output", 1], ...read.bindings },
-      length: S,
-      heads: B * HKV,
-      iterations: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} query heads per key head` },
-      valuesPerRow: 2 * (D + DV),
-      maxRows: 8,
-    };
-    return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
-  },
-  cpu: keyGradientCpu,
-  flops: (call) => flops(call, 2, 2),
+  cpu: gradientCpu,
+  simd: gradientSimd,
+  flops: (call) => flops(call, 2, 1) + (call.needed[1] || call.needed[2] ? flops(call, 2, 2) : 0),
 };
 
 /** Gradients of the learned tables, flat (see `tableOffsets`). Inputs: those of `gradientInputs`, then the extras. */

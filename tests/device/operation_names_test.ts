@@ -15,8 +15,7 @@ const NAMES = [
   ...["input", "state", "constant", "literal", "view", "pack", "record", "assign"],
   ...[
     "attention",
-    "attention_query_gradient",
-    "attention_key_gradient",
+    "attention_gradient",
     "elementwise",
     "matmul",
     "statistics",

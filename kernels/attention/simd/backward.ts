@@ -1,0 +1,345 @@
+// Gradients of attention in WebAssembly. A block computes dk and dv of some tiles of keys of a head: for each tile of queries it
+// recomputes the weights p in the thread's own memory, then adds to dv = p' dz, dk = ds' q and dq = ds k. What several blocks add
+// to dq is summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are left out.
+import type { Addresses, Phase } from "../../../src/graph/simd.ts";
+import { element, f32x4, type Func, type FunctionRef, type I32, i32 } from "../../../src/wasm/mod.ts";
+import { type Int, load, loadSplat, type Local, sumLanes } from "../../../src/wasm/mod.ts";
+import { extrasOf, hasRowTerm, isExact } from "../sizes.ts";
+import {
+  type AttentionCall,
+  groupOf,
+  pointsOf,
+  queriesIn,
+  queriesOf,
+  queryHead,
+  tileVisible,
+} from "./points.ts";
+import { forGroups, helper, lesser, loadColumns, panelPack, product, rowCopy, rowStore } from "./tiles.ts";
+import { upTo } from "./tiles.ts";
+import { gradientsOf } from "./weights.ts";
+
+/** Queries and keys of a tile. */
+const TILE = 64;
+/** Heads times parts of their keys that are worth computing at the same time; each part needs memory for dq. */
+const PARALLEL = 16;
+
+/** Shapes of the memory of a call. */
+export function gradientShapes({ sizes: { B, T, S, HKV, D, DV } }: AttentionCall) {
+  const [rows, keys] = [Math.min(TILE, upTo(T, 4)), Math.min(TILE, upTo(S, 8))];
+  const tiles = Math.ceil(S / keys);
+  const parts = Math.min(tiles, Math.ceil(PARALLEL / (B * HKV)));
+  const perPart = Math.ceil(tiles / parts);
+  return {
+    rows,
+    keys,
+    perPart,
+    parts: Math.ceil(tiles / perPart),
+    T8: upTo(T, rows),
+    ...{ D4: upTo(D, 4), D8: upTo(D, 8), V4: upTo(DV, 4), V8: upTo(DV, 8) },
+  };
+}
+
+type Shapes = ReturnType<typeof gradientShapes>;
+
+/** Addresses in a thread's memory, in bytes from its beginning; `size` in numbers. */
+function memoryOf({ rows, keys, D4, D8, V4, V8 }: Shapes) {
+  let size = 0;
+  const take = (count: number): number => 4 * ((size += count) - count);
+  return {
+    keyPanels: take(keys * D4),
+    keyRows: take(keys * D8),
+    valuePanels: take(keys * V4),
+    dk: take(keys * D8),
+    dv: take(keys * V8),
+    q: take(rows * D8),
+    dz: take(rows * V8),
+    /** Scores, then weights. */
+    p: take(rows * keys),
+    /** Gradients of weights, then of scores. */
+    ds: take(rows * keys),
+    size,
+  };
+}
+
+type Memory = ReturnType<typeof memoryOf>;
+
+/** What is computed: the gradients that are needed. */
+export interface Wanted {
+  readonly dq: boolean;
+  readonly dk: boolean;
+  readonly dv: boolean;
+}
+
+/** A call with what follows from it. */
+export interface Plan {
+  readonly call: AttentionCall;
+  readonly shapes: Shapes;
+  readonly memory: Memory;
+  readonly wanted: Wanted;
+}
+
+/** The plan of a call. */
+export function gradientPlan(call: AttentionCall, wanted: Wanted): Plan {
+  const shapes = gradientShapes(call);
+  return { call, shapes, memory: memoryOf(shapes), wanted };
+}
+
+/** delta_i = dz_i . inner_i, for 64 rows of a block; `to` gives the address of delta [B, H, T]. */
+export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: Addresses) => I32): Phase {
+  const rows = B * T * H;
+  return {
+    label: "attention delta",
+    blocks: Math.ceil(rows / 64),
+    kernel(f, block, at) {
+      const [dz, inner] = [at.inputs[3], at.inputs[5]];
+      const first = f.let(i32.mul(block, 64));
+      f.loop(first, lesser(f, i32.add(first, 64), rows), 1, (row) => {
+        const [a, b] = [dz, inner].map((x) => f.let(element(x, row, 4 * DV)));
+        const sum = f.let(f32x4.splat(0));
+        const whole = DV - DV % 4;
+        f.loop(0, 4 * whole, 16, (e) => {
+          f.set(sum, f32x4.madd(load("v128", i32.add(a, e)), load("v128", i32.add(b, e)), sum));
+        });
+        if (DV % 4) f.set(sum, f32x4.madd(loadColumns(a, DV, whole), loadColumns(b, DV, whole), sum));
+        const [bt, h] = [f.let(i32.divU(row, H)), i32.remU(row, H)];
+        const head = i32.add(i32.mul(i32.divU(bt, T), H), h);
+        f.store(element(to(at), i32.add(i32.mul(head, T), i32.remU(bt, T))), sumLanes(sum));
+      });
+    },
+  };
+}
+
+/** The function of one query's row in a tile: weights in the place of its scores, their gradients in that of dz . v. */
+function rowFunction(f: Func, { call, shapes: { rows, keys }, memory }: Plan): FunctionRef {
+  const { attrs, sizes: { T } } = call;
+  return helper(f, 9 + extrasOf(attrs).length, (f, p, i, first, lo, hi, b, h, term, delta, ...extras) => {
+    const ds = f.let(i32.add(p, memory.ds - memory.p));
+    const clear = (from: Int, to: Int): void =>
+      f.loop(from, to, 4, (j) => {
+        f.store(element(p, j), f32x4.splat(0));
+        f.store(element(ds, j), f32x4.splat(0));
+      });
+    if (T % rows) {
+      f.if(i32.geU(i, T), () => {
+        clear(0, keys);
+        f.return();
+      });
+    }
+    const points = pointsOf(f, call, { b, h, i, extras });
+    const terms = {
+      term: f.let(hasRowTerm(attrs) ? loadSplat(term) : f32x4.splat(1)),
+      delta: f.let(isExact(attrs) ? loadSplat(delta) : f32x4.splat(0)),
+    };
+    clear(0, lo);
+    f.loop(lo, hi, 4, (j) => {
+      const pairs = points.pairs(load("v128", element(p, j)), i32.add(first, j));
+      const keep = points.keep && f.let(points.keep(pairs.j));
+      const da = f.let(load("v128", element(ds, j)));
+      if (keep) f.set(da, f32x4.mul(da, keep));
+      const gradients = gradientsOf(f, attrs, pairs, da, terms);
+      f.store(element(p, j), keep ? f32x4.mul(gradients.a, keep) : gradients.a);
+      f.store(element(ds, j), points.throughModifier(pairs, gradients.ds));
+    });
+    clear(hi, keys);
+  });
+}
+
+/** Products of a group of queries: their scores, their rows of p and ds, and dq. */
+function queryGroup(
+  f: Func,
+  { call, shapes, memory, wanted }: Plan,
+  { own, i, j, row, size, dq, weigh }: {
+    own: I32;
+    i: I32;
+    j: I32;
+    row: I32;
+    size: number;
+    dq: I32;
+    weigh: (row: I32, lo: Int, hi: Int) => void;
+  },
+): void {
+  const { keys, D4, D8, V4, V8 } = shapes;
+  const { lo, hi } = groupOf(f, call, i32.add(i, row), size, j, keys);
+  const at = (place: number, columns: number): I32 =>
+    f.let(i32.add(i32.add(own, place), i32.mul(row, 4 * columns)));
+  const [q, dz, p, ds] = [at(memory.q, D8), at(memory.dz, V8), at(memory.p, keys), at(memory.ds, keys)];
+  const dot = (width: number) => product(f, size, { aRow: 4 * width, aStep: 4, bStep: 32, cRow: 4 * keys });
+  const panel = (place: number, key: I32, columns: number) => element(i32.add(own, place), key, 4 * columns);
+  const [scores, gradients] = [dot(D8), dot(V8)];
+  f.loop(lo, hi, 8, (c) => {
+    f.call(scores, q, panel(memory.keyPanels, c, D4), element(p, c), D4);
+    f.call(gradients, dz, panel(memory.valuePanels, c, V4), element(ds, c), V4);
+  });
+  f.loop(row, i32.add(row, size), 1, (r) => weigh(r, lo, hi));
+  if (!wanted.dq) return;
+  const sum = product(f, size, { aRow: 4 * keys, aStep: 4, bStep: 4 * D8, cRow: 4 * D8, add: true });
+  const to = f.let(element(dq, i32.add(i, row), 4 * D8));
+  const from = f.let(element(i32.add(own, memory.keyRows), lo, 4 * D8));
+  f.loop(
+    0,
+    4 * D8,
+    32,
+    (e) => f.call(sum, element(ds, lo), i32.add(from, e), i32.add(to, e), i32.sub(hi, lo)),
+  );
+}
+
+/** Adds what a tile of queries gives to dk and dv of a group of keys. */
+function keyGroup(
+  f: Func,
+  { call, shapes: { rows, keys, D8, V8 }, memory, wanted }: Plan,
+  { own, i, j, key, size }: { own: I32; i: I32; j: I32; key: I32; size: number },
+): void {
+  const { from, to } = queriesIn(f, call, i32.add(j, key), size, i, rows);
+  const n = f.let(i32.sub(to, from));
+  const add = (weights: number, values: number, sums: number, width: number): void => {
+    const sum = product(f, size, { aRow: 4, aStep: 4 * keys, bStep: 4 * width, cRow: 4 * width, add: true });
+    const a = f.let(i32.add(element(i32.add(own, weights), from, 4 * keys), i32.mul(key, 4)));
+    const b = f.let(element(i32.add(own, values), from, 4 * width));
+    const c = f.let(element(i32.add(own, sums), key, 4 * width));
+    f.loop(0, 4 * width, 32, (e) => f.call(sum, a, i32.add(b, e), i32.add(c, e), n));
+  };
+  if (wanted.dk) add(memory.ds, memory.q, memory.dk, D8);
+  if (wanted.dv) add(memory.p, memory.dz, memory.dv, V8);
+}
+
+/** Function (own, q, dz, terms, deltas, dq, i, j, b, h, extras) of a tile: queries from i on of a head, keys from j on. */
+function tileFunction(f: Func, plan: Plan): FunctionRef {
+  const { call, shapes: { rows, keys }, memory, wanted } = plan;
+  const { sizes: { T, H, D, DV }, attrs } = call;
+  return helper(f, 10 + extrasOf(attrs).length, (f, own, q, dz, terms, deltas, dq, i, j, b, h, ...extras) => {
+    const count = lesser(f, i32.sub(T, i), rows);
+    const copy = (columns: number, scale: number, place: number, from: I32): void => {
+      const stride = 4 * H * columns;
+      f.call(
+        rowCopy(f, { columns, stride }, rows, scale),
+        i32.add(own, place),
+        element(from, i, stride),
+        count,
+      );
+    };
+    copy(D, attrs.scale, memory.q, q);
+    copy(DV, 1, memory.dz, dz);
+    const row = rowFunction(f, plan);
+    const weigh = (r: I32, lo: Int, hi: Int): void => {
+      const query = f.let(i32.add(i, r));
+      const p = element(i32.add(own, memory.p), r, 4 * keys);
+      f.call(row, p, query, j, lo, hi, b, h, element(terms, query), element(deltas, query), ...extras);
+    };
+    forGroups(f, rows, (row, size) => queryGroup(f, plan, { own, i, j, row, size, dq, weigh }));
+    if (!wanted.dk && !wanted.dv) return;
+    forGroups(f, keys, (key, size) => keyGroup(f, plan, { own, i, j, key, size }));
+  });
+}
+
+/** Addresses of what the gradients of a call read and write besides q, k, v and dz. */
+export interface GradientMemory {
+  readonly at: Addresses;
+  readonly terms: I32;
+  readonly deltas: I32;
+  /** Partial sums of dq, [parts, B, H, T8, D8]. */
+  readonly dq: I32;
+  readonly dk: I32;
+  readonly dv: I32;
+}
+
+/** Packs a tile of keys and values, of which there are `count`, and clears dk and dv. */
+function packTile(
+  f: Func,
+  { call, shapes: { keys, D8, V8 }, memory }: Plan,
+  own: I32,
+  k: I32,
+  v: I32,
+  count: I32,
+): void {
+  const { HKV, D, DV } = call.sizes;
+  const [ofKeys, ofValues] = [{ columns: D, stride: 4 * HKV * D }, { columns: DV, stride: 4 * HKV * DV }];
+  f.call(panelPack(f, ofKeys), i32.add(own, memory.keyPanels), k, count);
+  f.call(rowCopy(f, ofKeys, keys), i32.add(own, memory.keyRows), k, count);
+  f.call(panelPack(f, ofValues), i32.add(own, memory.valuePanels), v, count);
+  f.zero(i32.add(own, memory.dk), 4 * keys * D8);
+  f.zero(i32.add(own, memory.dv), 4 * keys * V8);
+}
+
+/** The code of a block: one part of the keys of key head `kv` in sample b. */
+export function gradientBlock(
+  f: Func,
+  plan: Plan,
+  { at, terms, deltas, dq, dk, dv }: GradientMemory,
+  { b, kv, part }: { b: Local<"i32">; kv: Local<"i32">; part: Local<"i32"> },
+): void {
+  const { call, shapes: { rows, keys, perPart, T8, D8 }, memory, wanted } = plan;
+  const { sizes: { B, T, S, H, HKV, D, DV }, attrs } = call;
+  const { own, inputs: [q, k, v, dz] } = at;
+  const extras = at.inputs.slice(at.inputs.length - extrasOf(attrs).length);
+  const eachHead = (body: (h: Local<"i32">) => void): void =>
+    f.loop(0, H / HKV, 1, (m) => body(f.let(queryHead(call, kv, m))));
+  /** Partial sums of dq of a head. */
+  const partial = (h: I32): I32 =>
+    element(dq, i32.add(i32.mul(i32.add(i32.mul(part, B), b), H), h), 4 * T8 * D8);
+  if (wanted.dq) eachHead((h) => f.zero(partial(h), 4 * T8 * D8));
+  const tile = tileFunction(f, plan);
+  const begin = f.let(i32.mul(part, perPart * keys));
+  f.loop(begin, lesser(f, i32.add(begin, perPart * keys), S), keys, (j) => {
+    const count = lesser(f, i32.sub(S, j), keys);
+    const key = f.let(i32.add(i32.mul(i32.add(i32.mul(b, S), j), HKV), kv));
+    packTile(f, plan, own, f.let(element(k, key, 4 * D)), f.let(element(v, key, 4 * DV)), count);
+    const first = queriesOf(f, call, j).start;
+    const last = queriesOf(f, call, i32.add(j, i32.sub(count, 1))).end;
+    eachHead((h) => {
+      const query = f.let(i32.add(i32.mul(i32.mul(b, T), H), h));
+      const head = f.let(i32.mul(i32.add(i32.mul(b, H), h), T));
+      const run = (i: I32): void =>
+        f.call(
+          tile,
+          ...[own, element(q, query, 4 * D), element(dz, query, 4 * DV)],
+          ...[element(terms, head), element(deltas, head), partial(h), i, j, b, h],
+          ...extras,
+        );
+      f.loop(first ? i32.mul(i32.divU(first, rows), rows) : 0, last ?? T, rows, (i) => {
+        if (!attrs.blocks) run(i);
+        else f.if(tileVisible(f, call, extras, { b, h, i, rows, j, keys }), () => run(i));
+      });
+    });
+    const store = (columns: number, to: I32, place: number): void => {
+      const stride = 4 * HKV * columns;
+      f.call(
+        rowStore(f, { columns, stride }, false),
+        element(to, key, 4 * columns),
+        i32.add(own, place),
+        count,
+        0,
+      );
+    };
+    if (wanted.dk) store(D, dk, memory.dk);
+    if (wanted.dv) store(DV, dv, memory.dv);
+  });
+}
+
+/** dq = scale times the sum of its parts; a block has the rows of one tile of queries of a head. */
+export function querySumPhase({ call, shapes: { rows, parts, T8, D8 } }: Plan): Phase {
+  const { sizes: { B, T, H, D }, attrs: { scale } } = call;
+  const tiles = T8 / rows;
+  return {
+    label: "attention query gradient",
+    blocks: B * H * tiles,
+    kernel(f, block, { inputs: _, outputs: [dq], scratch: [partial] }) {
+      const [head, i] = [f.let(i32.divU(block, tiles)), f.let(i32.mul(i32.remU(block, tiles), rows))];
+      const query = i32.add(i32.mul(i32.add(i32.mul(i32.divU(head, H), T), i), H), i32.remU(head, H));
+      const to = f.let(element(dq, query, 4 * D));
+      const from = f.let(element(partial, i32.add(i32.mul(head, T8), i), 4 * D8));
+      f.loop(0, lesser(f, i32.sub(T, i), rows), 1, () => {
+        for (let e = 0; e < D; e += 4) {
+          const sum = f.let(load("v128", from, 4 * e));
+          for (let part = 1; part < parts; part++) {
+            f.set(sum, f32x4.add(sum, load("v128", i32.add(from, part * 4 * B * H * T8 * D8), 4 * e)));
+          }
+          f.set(sum, f32x4.mul(sum, scale));
+          if (e + 4 <= D) f.store(to, sum, 4 * e);
+          else for (let c = e; c < D; c++) f.storeLane(to, sum, c - e, 4 * c);
+        }
+        f.set(to, i32.add(to, 4 * H * D));
+        f.set(from, i32.add(from, 4 * D8));
+      });
+    },
+  };
+}

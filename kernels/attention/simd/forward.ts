@@ -1,0 +1,252 @@
+// Attention in WebAssembly: z = act(modified scores) v. Keys and values are first packed in panels. A block computes the rows of
+// one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S), the weights in their place,
+// then the sums of values; only keys that a row can see are read.
+import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
+import type { Call } from "../../../src/graph/tensor.ts";
+import { element, f32, float, type Func, type I32, i32, type Int, select } from "../../../src/wasm/mod.ts";
+import { type AttentionAttrs, attentionSizes, hasRowTerm, keepsInner } from "../sizes.ts";
+import { type AttentionCall, groupOf, keyHead, pointsOf } from "./points.ts";
+import {
+  columnPack,
+  forGroups,
+  greater,
+  helper,
+  lesser,
+  panelPack,
+  product,
+  rowCopy,
+  rowStore,
+  upTo,
+} from "./tiles.ts";
+import { isKnown, weighOf } from "./weights.ts";
+
+/** Most queries of a block, and most bytes of their scores. */
+const QUERIES = 24;
+const SCORES = 1 << 20;
+/** Keys whose panels, and values, stay in the nearest cache while all rows of a tile use them. */
+const NEAR = 64;
+
+/** Shapes of the memory of a call. */
+function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
+  const [S8, D4, D8, V8] = [upTo(S, 8), upTo(D, 4), upTo(D, 8), upTo(DV, 8)];
+  // The scores of different rows should not share the sets of a cache.
+  const row = 4 * (S8 + 16);
+  const rows = Math.min(T, QUERIES * row > SCORES ? 6 : QUERIES);
+  return { S8, D4, D8, V8, row, rows, tiles: Math.ceil(T / rows) };
+}
+
+type Shapes = ReturnType<typeof shapesOf>;
+
+/** Packs the keys, and the values, of 64 keys of a head. */
+function packPhase({ sizes: { B, S, HKV, D, DV } }: AttentionCall, { S8, D4, V8 }: Shapes): Phase {
+  const chunks = Math.ceil(S / 64);
+  return {
+    label: "attention keys",
+    blocks: B * HKV * chunks,
+    kernel(f, block, { inputs: [, k, v], scratch: [keys, values] }) {
+      const head = f.let(i32.divU(block, chunks));
+      const first = f.let(i32.mul(i32.remU(block, chunks), 64));
+      const count = lesser(f, i32.sub(S, first), 64);
+      const all = lesser(f, i32.sub(S8, first), 64);
+      const row = f.let(
+        i32.add(i32.mul(i32.add(i32.mul(i32.divU(head, HKV), S), first), HKV), i32.remU(head, HKV)),
+      );
+      f.call(
+        panelPack(f, { columns: D, stride: 4 * HKV * D }),
+        i32.add(element(keys, head, 4 * S8 * D4), i32.mul(first, 4 * D4)),
+        element(k, row, 4 * D),
+        count,
+      );
+      f.call(
+        columnPack(f, { columns: DV, stride: 4 * HKV * DV }, 32 * S8),
+        i32.add(element(values, head, 4 * S8 * V8), i32.mul(first, 32)),
+        element(v, row, 4 * DV),
+        count,
+        all,
+      );
+    },
+  };
+}
+
+/** Addresses in a thread's memory, in bytes from its beginning; `size` in numbers. */
+function memoryOf({ attrs }: AttentionCall, { D8, V8, row, rows }: Shapes) {
+  const inner = keepsInner(attrs) ? 1 : 0;
+  const q = 0;
+  const s = q + 4 * rows * D8;
+  const z = s + rows * row * (1 + inner);
+  const factors = z + 4 * rows * V8 * (1 + inner);
+  const size = factors / 4 + 2 * upTo(rows, 4);
+  return {
+    q,
+    s,
+    z,
+    factors,
+    size,
+    shares: rows * row,
+    inner: 4 * rows * V8,
+    innerFactors: 4 * upTo(rows, 4),
+  };
+}
+
+type Memory = ReturnType<typeof memoryOf>;
+
+/** What the code of one tile of queries reads. */
+interface Tile {
+  readonly call: AttentionCall;
+  readonly shapes: Shapes;
+  readonly memory: Memory;
+  readonly at: Addresses;
+  readonly needed: readonly boolean[];
+  /** Sample, head, and first query. */
+  readonly b: I32;
+  readonly h: I32;
+  readonly i: I32;
+  /** Number of queries. */
+  readonly rows: number;
+  /** Packed keys and values of the head. */
+  readonly keys: I32;
+  readonly values: I32;
+}
+
+/** Calls `body` for the keys of a tile in steps of NEAR, and for each group of rows with the range that it sees in them. */
+function eachGroup(
+  f: Func,
+  { call, shapes: { S8 }, i, rows }: Tile,
+  body: (group: { row: I32; size: number; from: Int; to: Int }) => void,
+): void {
+  const { lo, hi } = groupOf(f, call, i, rows, 0, S8);
+  f.loop(lo, hi, NEAR, (first) => {
+    const end = f.let(i32.add(first, NEAR));
+    forGroups(f, rows, (row, size) => {
+      const range = groupOf(f, call, i32.add(i, row), size, 0, S8);
+      body({ row, size, from: greater(f, range.lo, first), to: lesser(f, range.hi, end) });
+    });
+  });
+}
+
+/** Scores of a tile: s = scale q . k. */
+function writeScores(f: Func, tile: Tile): void {
+  const { shapes: { D4, D8, row: sRow }, memory, at: { own } } = tile;
+  eachGroup(f, tile, ({ row, size, from, to }) => {
+    const dot = product(f, size, { aRow: 4 * D8, aStep: 4, bStep: 32, cRow: sRow });
+    const q = f.let(i32.add(element(own, row, 4 * D8), memory.q));
+    const s = f.let(i32.add(element(own, row, sRow), memory.s));
+    f.loop(from, to, 8, (j) => f.call(dot, q, element(tile.keys, j, 4 * D4), element(s, j), D4));
+  });
+}
+
+/** The function of one row: its weights in the place of its scores, its factors and its term. */
+function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
+  const count = at.inputs.length - 3;
+  return helper(f, 8 + count, (f, s, i, lo, hi, b, h, factor, term, ...extras) => {
+    const points = pointsOf(f, call, { b, h, i, extras });
+    const storeShare: Parameters<ReturnType<typeof weighOf>>[1]["storeShare"] = (j, share) =>
+      f.store(element(s, j), share, memory.shares);
+    const result = weighOf(call.attrs)(f, { address: s, lo, hi, points, storeShare });
+    f.store(factor, result.factor);
+    if (hasRowTerm(call.attrs) && needed[1]) f.store(term, result.term);
+    if (result.shares) {
+      const sum = f.let(result.shares);
+      f.store(factor, select(f32.eq(sum, 0), float(0), f32.div(1, sum)), memory.innerFactors);
+    }
+  });
+}
+
+/** Weights of a tile. */
+function writeWeights(f: Func, tile: Tile): void {
+  const { call, shapes: { S8, row: sRow }, memory, at: { own, inputs, outputs }, b, h, i, rows } = tile;
+  const { H, T } = call.sizes;
+  const weigh = rowFunction(f, tile);
+  const term = f.let(element(outputs[1] ?? own, i32.add(i32.mul(i32.add(i32.mul(b, H), h), T), i)));
+  forGroups(f, rows, (row, size) => {
+    const { lo, hi } = groupOf(f, call, i32.add(i, row), size, 0, S8);
+    f.loop(row, i32.add(row, size), 1, (r) => {
+      const s = i32.add(element(own, r, sRow), memory.s);
+      const factor = i32.add(element(own, r), memory.factors);
+      f.call(weigh, s, i32.add(i, r), lo, hi, b, h, factor, element(term, r), ...inputs.slice(3));
+    });
+  });
+}
+
+/** Sums of values, with the weights, or the shares, `shift` bytes after them, and stores the rows. */
+function writeValues(
+  f: Func,
+  tile: Tile,
+  kind: { weights: number; sums: number; factors: number },
+  to: I32,
+): void {
+  const { call: { sizes: { H, DV } }, shapes: { S8, V8, row: sRow }, memory, at: { own }, rows } = tile;
+  const z = f.let(i32.add(own, memory.z + kind.sums));
+  f.zero(z, 4 * rows * V8);
+  eachGroup(f, tile, ({ row, size, from, to }) => {
+    const sum = product(f, size, { aRow: sRow, aStep: 4, bStep: 32, cRow: 4 * V8, add: true });
+    const a = f.let(element(i32.add(element(own, row, sRow), memory.s + kind.weights), from));
+    const n = f.let(i32.sub(to, from));
+    f.loop(0, V8, 8, (e) => {
+      const panel = i32.add(element(tile.values, e, 4 * S8), i32.mul(from, 32));
+      f.call(sum, a, panel, element(element(z, row, 4 * V8), e), n);
+    });
+  });
+  const store = rowStore(f, { columns: DV, stride: 4 * H * DV }, true);
+  f.call(store, to, z, rows, i32.add(own, memory.factors + kind.factors));
+}
+
+function writeTile(f: Func, tile: Tile): void {
+  const { call, memory, at: { own, inputs: [q], outputs }, needed, b, h, i, rows } = tile;
+  const { sizes: { T, H, D, DV }, attrs: { scale } } = call;
+  const query = f.let(i32.add(i32.mul(i32.add(i32.mul(b, T), i), H), h));
+  const copy = rowCopy(f, { columns: D, stride: 4 * H * D }, tile.shapes.rows, scale);
+  f.call(copy, i32.add(own, memory.q), element(q, query, 4 * D), rows);
+  writeScores(f, tile);
+  writeWeights(f, tile);
+  if (needed[0]) {
+    writeValues(f, tile, { weights: 0, sums: 0, factors: 0 }, element(outputs[0], query, 4 * DV));
+  }
+  if (needed[2]) {
+    const { shares, inner, innerFactors } = memory;
+    writeValues(
+      f,
+      tile,
+      { weights: shares, sums: inner, factors: innerFactors },
+      element(outputs[2], query, 4 * DV),
+    );
+  }
+}
+
+/** How a call of `attention` runs; undefined for an activation without code. */
+export function attentionSimd({ inputs, attrs, needed }: Call<AttentionAttrs>): Simd | undefined {
+  if (!isKnown(attrs)) return undefined;
+  const call = { sizes: attentionSizes(inputs), attrs };
+  const { B, T, H, HKV } = call.sizes;
+  const shapes = shapesOf(call);
+  const memory = memoryOf(call, shapes);
+  const { S8, D4, V8, rows, tiles } = shapes;
+  const last = T - (tiles - 1) * rows;
+  return {
+    own: memory.size,
+    scratch: [B * HKV * S8 * D4, B * HKV * S8 * V8],
+    phases: [packPhase(call, shapes), {
+      label: `attention ${attrs.activation}`,
+      blocks: B * H * tiles,
+      kernel(f, block, at) {
+        const head = f.let(i32.divU(block, tiles));
+        const t = f.let(i32.remU(block, tiles));
+        const [b, h] = [f.let(i32.divU(head, H)), f.let(i32.remU(head, H))];
+        const kv = f.let(i32.add(i32.mul(b, HKV), keyHead(call, h)));
+        const [keys, values] = [
+          f.let(element(at.scratch[0], kv, 4 * S8 * D4)),
+          f.let(element(at.scratch[1], kv, 4 * S8 * V8)),
+        ];
+        const tile = { call, shapes, memory, at, needed, b, h, i: f.let(i32.mul(t, rows)), keys, values };
+        if (last === rows) writeTile(f, { ...tile, rows });
+        else {
+          f.if(
+            i32.eq(t, tiles - 1),
+            () => writeTile(f, { ...tile, rows: last }),
+            () => writeTile(f, { ...tile, rows }),
+          );
+        }
+      },
+    }],
+  };
+}

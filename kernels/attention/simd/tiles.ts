@@ -1,0 +1,212 @@
+// Matrices in a thread's own memory, and the register tile that multiplies them. Rows are padded with zeros to a multiple of 8
+// numbers, so that no kernel handles the rest of a row.
+import {
+  element,
+  f32x4,
+  type Func,
+  i32,
+  int,
+  lanes,
+  load,
+  loadSplat,
+  select,
+  v128,
+} from "../../../src/wasm/mod.ts";
+import type { FunctionRef, I32, Int, Local, V128 } from "../../../src/wasm/mod.ts";
+
+/** A function of `count` integers that returns nothing. */
+export function helper(
+  { module }: Func,
+  count: number,
+  body: (f: Func, ...params: Local<"i32">[]) => void,
+): FunctionRef {
+  return module.func({ params: Array.from({ length: count }, () => "i32" as const) }, (f, ...params) => {
+    body(f, ...params);
+  });
+}
+
+/** n rounded up to a multiple. */
+export const upTo = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
+
+/** The smaller, and the larger, of two signed integers. */
+export const lesser = (f: Func, a: Int, b: Int): Local<"i32"> => chosen(f, a, b, i32.ltS);
+export const greater = (f: Func, a: Int, b: Int): Local<"i32"> => chosen(f, a, b, i32.gtS);
+
+function chosen(f: Func, a: Int, b: Int, better: (a: Int, b: Int) => I32): Local<"i32"> {
+  const [x, y] = [f.let(int(a)), f.let(int(b))];
+  f.set(x, select(better(x, y), x, y));
+  return x;
+}
+
+/** Strides of a product, in bytes: between rows and steps of a, between steps of b, and between rows of c. */
+export interface Product {
+  readonly aRow: number;
+  readonly aStep: number;
+  readonly bStep: number;
+  readonly cRow: number;
+  /** Whether c keeps what it holds. */
+  readonly add?: boolean;
+}
+
+/** Rows of a register tile: 6 x 8 numbers and their operands fill the 16 vector registers. */
+const ROWS = 6;
+const UNROLL = 4;
+
+/**
+ * Calls `body` for groups of at most 6 of `count` rows, with the first row of the group and its size; sizes differ by at most 1.
+ */
+export function forGroups(f: Func, count: number, body: (row: I32, size: number) => void): void {
+  const groups = Math.ceil(count / ROWS);
+  const small = Math.floor(count / groups);
+  const large = (count - small * groups) * (small + 1);
+  f.loop(0, large, small + 1, (row) => body(row, small + 1));
+  f.loop(large, count, small, (row) => body(row, small));
+}
+
+/**
+ * Function (a, b, c, n): c[r][0..7] (+)= sum over k < n of a[r][k] b[k][0..7] for the rows of a group. n is a multiple of 4;
+ * nothing is added if it is not positive.
+ */
+export function product(
+  { module }: Func,
+  rows: number,
+  { aRow, aStep, bStep, cRow, add = false }: Product,
+): FunctionRef {
+  return module.func({ params: ["i32", "i32", "i32", "i32"] }, (f, a, b, c, n) => {
+    const sums = Array.from(
+      { length: 2 * rows },
+      (_, s) => add ? f.let(load("v128", c, (s >> 1) * cRow + (s & 1) * 16)) : f.local("v128"),
+    );
+    const [left, right, value] = [f.local("v128"), f.local("v128"), f.local("v128")];
+    f.if(i32.gtS(n, 0), () => {
+      const end = f.let(i32.add(a, i32.mul(n, aStep)));
+      f.repeat((again) => {
+        for (let u = 0; u < UNROLL; u++) {
+          f.set(left, load("v128", b, u * bStep));
+          f.set(right, load("v128", b, u * bStep + 16));
+          for (let r = 0; r < rows; r++) {
+            f.set(value, loadSplat(a, r * aRow + u * aStep));
+            f.set(sums[2 * r], f32x4.madd(value, left, sums[2 * r]));
+            f.set(sums[2 * r + 1], f32x4.madd(value, right, sums[2 * r + 1]));
+          }
+        }
+        f.set(a, i32.add(a, UNROLL * aStep));
+        f.set(b, i32.add(b, UNROLL * bStep));
+        again(i32.ne(a, end));
+      });
+    });
+    sums.forEach((sum, s) => f.store(c, sum, (s >> 1) * cRow + (s & 1) * 16));
+  });
+}
+
+/** Rows of `columns` numbers in a tensor, `stride` bytes apart. */
+export interface Rows {
+  readonly columns: number;
+  readonly stride: number;
+}
+
+/** Loads four numbers of a row from column e on, with zeros past its end; reads up to 12 bytes past it. */
+export function loadColumns(address: Int, columns: number, e: number): V128 {
+  const x = load("v128", address, 4 * e);
+  const rest = columns - e;
+  if (rest >= 4) return x;
+  return v128.and(x, lanes([0, 1, 2, 3].map((c) => c < rest ? -1 : 0) as [number, number, number, number]));
+}
+
+/**
+ * Function (to, from, count) that copies `count` rows, times `scale`, to rows of a multiple of 8 numbers, and fills with zeros up
+ * to `rows`.
+ */
+export function rowCopy(f: Func, { columns, stride }: Rows, rows: number, scale = 1): FunctionRef {
+  const width = 4 * upTo(columns, 8);
+  return helper(f, 3, (f, to, from, count) => {
+    const end = f.let(element(to, count, width));
+    const last = f.let(i32.add(to, rows * width));
+    f.while(() => i32.ltU(to, end), () => {
+      for (let e = 0; e < width / 4; e += 4) {
+        const x = e < columns ? loadColumns(from, columns, e) : f32x4.splat(0);
+        f.store(to, scale === 1 || e >= columns ? x : f32x4.mul(x, scale), 4 * e);
+      }
+      f.set(to, i32.add(to, width));
+      f.set(from, i32.add(from, stride));
+    });
+    f.zero(to, i32.sub(last, to));
+  });
+}
+
+/** Function (to, from, count) that copies rows of padded width back to a tensor, `factors` (an address) times if given. */
+export function rowStore(f: Func, { columns, stride }: Rows, scaled: boolean): FunctionRef {
+  const width = 4 * upTo(columns, 8);
+  return helper(f, 4, (f, to, from, count, factors) => {
+    f.loop(0, count, 1, () => {
+      const factor = scaled ? f.let(loadSplat(factors)) : undefined;
+      const value = (e: number): V128 => {
+        const x = load("v128", from, 4 * e);
+        return factor ? f32x4.mul(x, factor) : x;
+      };
+      for (let e = 0; e + 4 <= columns; e += 4) f.store(to, value(e), 4 * e);
+      const whole = columns - columns % 4;
+      for (let e = whole; e < columns; e++) f.storeLane(to, value(whole), e - whole, 4 * e);
+      f.set(to, i32.add(to, stride));
+      f.set(from, i32.add(from, width));
+      if (scaled) f.set(factors, i32.add(factors, 4));
+    });
+  });
+}
+
+/** A 4 x 4 matrix transposed. */
+function transposed(f: Func, rows: readonly V128[]): V128[] {
+  const [a, b, c, d] = rows.map((row) => f.let(row));
+  const low = [v128.shuffle(a, b, [0, 4, 1, 5]), v128.shuffle(c, d, [0, 4, 1, 5])].map((x) => f.let(x));
+  const high = [v128.shuffle(a, b, [2, 6, 3, 7]), v128.shuffle(c, d, [2, 6, 3, 7])].map((x) => f.let(x));
+  return [low, high].flatMap((
+    [x, y],
+  ) => [v128.shuffle(x, y, [0, 1, 4, 5]), v128.shuffle(x, y, [2, 3, 6, 7])]);
+}
+
+/**
+ * Function (to, from, count) that packs `count` rows in panels of 8 rows: in a panel, the 8 numbers of each column follow each
+ * other, for a multiple of 4 columns. The last row stands for those that a panel lacks.
+ */
+export function panelPack(f: Func, { columns, stride }: Rows): FunctionRef {
+  return helper(f, 3, (f, to, from, count) => {
+    const last = f.let(element(from, i32.sub(count, 1), stride));
+    f.loop(0, count, 8, () => {
+      for (const half of [0, 16]) {
+        const rows = [0, 1, 2, 3].map(() => {
+          const row = f.let(select(i32.ltU(from, last), from, last));
+          f.set(from, i32.add(from, stride));
+          return row;
+        });
+        const block = (to: Int, shift: Int, columns: number): void =>
+          transposed(f, rows.map((row) => loadColumns(i32.add(row, shift), columns, 0)))
+            .forEach((x, c) => f.store(to, x, 32 * c + half));
+        const whole = 4 * (columns - columns % 4);
+        f.loop(0, whole, 16, (e) => block(i32.add(to, i32.mul(e, 8)), e, 4));
+        if (columns % 4) block(i32.add(to, 8 * whole), int(whole), columns % 4);
+      }
+      f.set(to, i32.add(to, 32 * upTo(columns, 4)));
+    });
+  });
+}
+
+/**
+ * Function (to, from, count, all) that packs `count` rows in panels of 8 columns, `panel` bytes apart: in a panel, the 8 numbers
+ * of each row follow each other. Rows from `count` up to `all` are zeros.
+ */
+export function columnPack(f: Func, { columns, stride }: Rows, panel: number): FunctionRef {
+  return helper(f, 4, (f, to, from, count, all) => {
+    for (let first = 0; first < columns; first += 8) {
+      const target = f.let(i32.add(to, first / 8 * panel));
+      const row = f.let(from);
+      f.loop(0, count, 1, () => {
+        for (const e of [first, first + 4]) {
+          f.store(target, e < columns ? loadColumns(row, columns, e) : f32x4.splat(0), 4 * (e - first));
+        }
+        f.set(row, i32.add(row, stride));
+        f.set(target, i32.add(target, 32));
+      });
+      f.zero(target, i32.mul(i32.sub(all, count), 32));
+    }
+  });
+}
