@@ -153,7 +153,7 @@ export const normalOp: Op<NormalAttrs> = {
 /**
  * Normal random numbers: y_i = mean + std n_i with n_i = sqrt(-2 log(1 - u_2i)) cos(2 pi u_2i+1), where u are
  * the 53-bit uniforms of threefry with the key (seed, FNV-1a of purpose). They equal `randomStream(seed, purpose).normal()`
- * in order: exactly on the reference device, to float32 rounding on a WebGPU device (about 1e-6 of each normal), tails included.
+ * in order: exactly on the reference device, to float32 rounding on the others (about 1e-6 of each normal), tails included.
  * Every run of the program draws the same numbers; no gradient flows into them. With `within` the normal is truncated: its
  * standard deviation is smaller than std, 0.8796 std at two deviations.
  *
