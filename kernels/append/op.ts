@@ -3,6 +3,7 @@ import { apply, mismatch, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Tensor } from "../../src/graph/tensor.ts";
 import appendWgsl from "./append.wgsl" with { type: "text" };
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
+import { appendBackwardSimd, appendSimd } from "./simd.ts";
 
 /** Inputs: x [B, S, C] and rows [E, C]. */
 export const appendOp: Op = {
@@ -27,6 +28,7 @@ export const appendOp: Op = {
       }],
     };
   },
+  simd: appendSimd,
   cpu([x, rows], [y], { inputs: [{ shape: [B, S, C] }] }) {
     const size = S * C + rows.length;
     for (let b = 0; b < B; b++) {
@@ -69,6 +71,7 @@ export const appendBackwardOp: Op<AppendBackwardAttrs> = {
     return [{ shape: [B, length - rows, C], dtype: "f32" }, { shape: [rows, C], dtype: "f32" }];
   },
   lower: lowerBackward,
+  simd: appendBackwardSimd,
   cpu([dy], [dx, drows], { outputs: [{ shape: [B, S, C] }, { shape: [E] }] }) {
     const size = (S + E) * C;
     const sums = new Float64Array(E * C);

@@ -1,5 +1,6 @@
 // Writes rows into a cache at given positions, such as new keys and values into the KV cache of a growing text.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
+import { element, i32, load } from "../../src/wasm/mod.ts";
 import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
 
 /** Inputs: cache [B, S, C], written in place, rows [B, T, C] and positions u32 [B, T]. */
@@ -29,6 +30,23 @@ export const cacheRowsOp: Op = {
       }],
     };
   },
+  // A block per sample: rows of equal positions are written in their order.
+  simd: ({ inputs: [{ shape: [B, S, C] }, { shape: [, T] }] }) => ({
+    phases: [{
+      label: "cache_rows",
+      blocks: B,
+      kernel(f, sample, { inputs: [, rows, positions], outputs: [cache] }) {
+        f.loop(0, T, 1, (t) => {
+          const row = f.let(i32.add(i32.mul(sample, T), t));
+          const at = f.let(load("i32", element(positions, row)));
+          f.if(i32.ltU(at, S), () => {
+            const to = element(cache, i32.add(i32.mul(sample, S), at), 4 * C);
+            f.copy(to, element(rows, row, 4 * C), 4 * C);
+          });
+        });
+      },
+    }],
+  }),
   cpu([, rows, positions], [cache], { inputs: [{ shape: [, S, C] }, { shape: [, T] }] }) {
     positions.forEach((at, row) => {
       if (at >= S) return;

@@ -5,6 +5,7 @@ import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
 import { itemsOf, rowParts } from "../row_parts.ts";
 import chainWgsl from "./chain.wgsl" with { type: "text" };
 import gatherWgsl from "./gather.wgsl" with { type: "text" };
+import { embeddingBackwardSimd, embeddingSimd } from "./simd.ts";
 import startWgsl from "./start.wgsl" with { type: "text" };
 import sumWgsl from "./sum.wgsl" with { type: "text" };
 
@@ -37,6 +38,7 @@ export const embeddingOp: Op = {
       })),
     };
   },
+  simd: embeddingSimd,
   cpu([table, ids], [y], { inputs: [{ shape: [rows, size] }] }) {
     for (let n = 0; n < ids.length; n++) {
       const from = Math.min(ids[n], rows - 1) * size;
@@ -90,6 +92,7 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
       }],
     };
   },
+  simd: embeddingBackwardSimd,
   cpu([ids, dy, addend], [dtable], { outputs: [{ shape: [rows, size] }] }) {
     if (addend) dtable.set(addend);
     else dtable.fill(0);

@@ -4,10 +4,38 @@ import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import { element, f32x4, type Func, type I32, i32, int, load, type Local } from "../../src/wasm/mod.ts";
 import { end, type Part, smaller, WHOLE } from "./rows.ts";
 
-/** Rows and columns of a block. The accumulators of 16 columns stay in registers, those of two sums too. */
+/** Rows, elements and columns of a block at most. */
 const MOST_ROWS = 512;
 const ELEMENTS = 8192;
-const STRIP = 64;
+const COLUMNS = 64;
+
+/** Columns whose accumulators stay in registers, those of two sums too: a cache line of each row. */
+export const STRIP = 16;
+
+/** Groups of four columns of a strip: their offsets from its start in bytes, and the lanes that are columns. */
+export type Strip = readonly (readonly [offset: number, part: Part])[];
+
+/**
+ * Writes loops over strips of 16 columns, or those that are left: the `width` columns of the block of this index. `body` gets the
+ * first byte of a strip.
+ */
+export function eachStrip(
+  f: Func,
+  columns: number,
+  width: number,
+  index: I32,
+  body: (column: I32, strip: Strip) => void,
+): void {
+  const whole = columns - columns % STRIP;
+  const from = f.let(i32.mul(index, 4 * width));
+  const to = f.let(i32.add(from, 4 * width));
+  const until = f.let(smaller(to, 4 * whole));
+  f.loop(from, until, 4 * STRIP, (column) => body(column, [0, 16, 32, 48].map((offset) => [offset, WHOLE])));
+  if (whole === columns) return;
+  const rest: [number, Part][] = [];
+  for (let i = whole; i < columns; i += 4) rest.push([4 * i, columns - i < 4 ? end(columns - i) : WHOLE]);
+  f.if(i32.geU(to, 4 * columns), () => body(int(0), rest));
+}
 
 /** Adds four columns of a row, at an offset in bytes that is known when the code is written, to the sums. */
 export type AddColumns = (sums: readonly Local<"v128">[], offset: number) => void;
@@ -26,7 +54,7 @@ export interface ColumnSums {
 /** The sums over the rows, for every column. */
 export function columnSums(of: ColumnSums): Simd {
   const { rows, columns, outputs } = of;
-  const strip = Math.min(columns, STRIP);
+  const strip = Math.min(columns, COLUMNS);
   const perBlock = Math.min(MOST_ROWS, Math.ceil(ELEMENTS / strip));
   const chunks = Math.ceil(rows / perBlock);
   // Partial sums are [chunk, sum, column].
@@ -66,9 +94,6 @@ function partialSums(
   to: (at: Addresses, chunk: I32, sum: number) => I32,
 ): Phase {
   const strips = Math.ceil(columns / strip);
-  const whole = columns - columns % 16;
-  const rest: [number, Part][] = [];
-  for (let i = whole; i < columns; i += 4) rest.push([4 * i, columns - i < 4 ? end(columns - i) : WHOLE]);
   return {
     label,
     blocks: strips * Math.ceil(rows / perBlock),
@@ -78,7 +103,7 @@ function partialSums(
       const last = f.let(i32.add(first, perBlock));
       if (rows % perBlock) f.set(last, smaller(last, rows));
       const targets = outputs.map((_, k) => f.let(to(at, chunk, k)));
-      const sum = (column: I32, parts: readonly [number, Part][]): void => {
+      eachStrip(f, columns, strip, i32.remU(block, strips), (column, parts) => {
         const sums = parts.map(() => outputs.map(() => f.let(f32x4.splat(0))));
         f.loop(first, last, 1, (r) => {
           const add = row(f, r, column, at);
@@ -88,12 +113,7 @@ function partialSums(
           const address = f.let(i32.add(target, column));
           parts.forEach(([offset, part], p) => part.store(f, address, sums[p][k], offset));
         });
-      };
-      const from = f.let(i32.mul(i32.remU(block, strips), 4 * strip));
-      const until = f.let(i32.add(from, 4 * strip));
-      f.set(until, smaller(until, 4 * whole));
-      f.loop(from, until, 64, (column) => sum(column, [0, 16, 32, 48].map((offset) => [offset, WHOLE])));
-      if (rest.length) f.if(i32.geU(i32.add(from, 4 * strip), 4 * columns), () => sum(int(0), rest));
+      });
     },
   };
 }

@@ -1,6 +1,9 @@
 // Tensors that compute nothing: sources (inputs, states, constants) and memory layout (views, packs). The memory plan
 // recognises them by role; every other operation is under kernels/.
+import { element, i32, load } from "../wasm/mod.ts";
 import copyWgsl from "./copy.wgsl" with { type: "text" };
+import type { Phase } from "./simd.ts";
+import { bytePhase, copyPhase } from "./simd_copy.ts";
 import { apply, mismatch, sizeOf, workgroups1d } from "./tensor.ts";
 import type { Call, Dispatch, DType, Lowered, Op, Role, Spec, Tensor, Values } from "./tensor.ts";
 
@@ -128,6 +131,12 @@ function copyDispatch(from: number, length: number, offset: number): Dispatch {
   };
 }
 
+/** The same copy in WebAssembly. */
+const copiedInput = (label: string, from: number, length: number, offset: number): Phase =>
+  copyPhase(label, length, ({ inputs, outputs: [out] }) => {
+    return { to: i32.add(out, 4 * offset), from: inputs[from] };
+  });
+
 /**
  * Tensors laid out in one buffer. The memory plan lets the operations that compute the inputs write there directly; only
  * inputs stored elsewhere are copied (those not marked in `placed`).
@@ -152,6 +161,11 @@ const packOp: Op<PackAttrs> = {
   lower: (call) => ({
     dispatches: call.inputs.flatMap((x, i) =>
       (call as PackCall).placed?.[i] ? [] : [copyDispatch(i, sizeOf(x), call.attrs.offsets[i])]
+    ),
+  }),
+  simd: (call) => ({
+    phases: call.inputs.flatMap((x, i) =>
+      (call as PackCall).placed?.[i] ? [] : [copiedInput("pack", i, sizeOf(x), call.attrs.offsets[i])]
     ),
   }),
   cpu(inputs: readonly Values[], [out], { attrs }) {
@@ -193,6 +207,14 @@ export const recordOp: Op<{ readonly width: number }> = {
       workgroups: workgroups1d(attrs.width, 64),
     }],
   }),
+  simd: ({ inputs: [{ shape: [rows] }], attrs: { width } }) => ({
+    phases: [bytePhase("record", width, (f, first, bytes, { inputs: [, row, slot], outputs: [table] }) => {
+      const at = f.let(load("i32", slot));
+      f.if(i32.ltU(at, rows), () => {
+        f.copy(i32.add(element(table, at, 4 * width), first), i32.add(row, first), bytes);
+      });
+    })],
+  }),
   cpu([_, row, slot], [out], { attrs }) {
     (out as Float32Array).set(row as Float32Array, slot[0] * attrs.width);
   },
@@ -213,6 +235,9 @@ const assignOp: Op<{ readonly offset: number }> = {
     return [target];
   },
   lower: ({ inputs: [_, part], attrs }) => ({ dispatches: [copyDispatch(1, sizeOf(part), attrs.offset)] }),
+  simd: ({ inputs: [_, part], attrs }) => ({
+    phases: [copiedInput("assign", 1, sizeOf(part), attrs.offset)],
+  }),
   cpu: ([_, part], [out], { attrs }) => (out as Float32Array).set(part as Float32Array, attrs.offset),
 };
 

@@ -6,6 +6,7 @@ import { UserError } from "../../src/base/errors.ts";
 import { assign, constant, input, pack, record, state, view } from "../../src/graph/structure.ts";
 import { apply, type Op, scope, type Target } from "../../src/graph/tensor.ts";
 import { everyDevice, fresh } from "../device/devices.ts";
+import { checkThreads } from "../kernels/simd_cases.ts";
 
 const failure = (message: RegExp) => (error: Error) =>
   error instanceof UserError && message.test(error.message);
@@ -96,4 +97,17 @@ Deno.test("no copy uses float arithmetic, whatever the tensors' type", () => {
   );
   assert.equal(sources.length, 3);
   for (const { source } of sources) assert.doesNotMatch(source, /array<f32>/);
+});
+
+Deno.test("long packs, records and assignments are the same bytes for any number of threads", () => {
+  // Copies have blocks of 32,768 elements; three of them, and a shorter one.
+  const size = 100_001;
+  const [x, slot] = [input("x", [size]), input("slot", [1], "u32")];
+  const feeds = { x: Float32Array.from({ length: size }, (_, i) => i), slot: Uint32Array.of(1) };
+  const outputs = {
+    packed: pack([x], [64], size + 100),
+    recorded: record(state("table", [3, size]), x, slot),
+    assigned: assign(state("target", [size + 300]), x, 200),
+  };
+  return checkThreads({ feeds, outputs }, ["pack", "record", "assign"]);
 });

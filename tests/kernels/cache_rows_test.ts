@@ -5,11 +5,12 @@ import { randomStream } from "../../src/base/random.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, state } from "../../src/graph/structure.ts";
-import { between, webgpuDevices } from "./harness.ts";
+import { between, kernelDevices } from "./harness.ts";
+import { checkThreads } from "./simd_cases.ts";
 
 Deno.test("cacheRows() writes the rows of each run at their positions, skips those past the end, and keeps the rest", async () => {
   using reference = referenceDevice();
-  const devices = [reference, ...await webgpuDevices()];
+  const devices = [reference, ...await kernelDevices()];
   for (let round = 0; round < 10; round++) {
     const rng = randomStream(round, "cache rows");
     const [B, S, T, C] = [between(rng, 1, 4), between(rng, 4, 9), between(rng, 1, 4), between(rng, 1, 70)];
@@ -40,6 +41,16 @@ Deno.test("cacheRows() writes the rows of each run at their positions, skips tho
       assert.deepEqual((await device.read([name]))[0], expected, where);
     }
   }
+});
+
+Deno.test("cacheRows() gives the same bytes for any number of threads", async () => {
+  const rng = randomStream(0, "cache threads");
+  const [B, S, T, C] = [5, 9, 3, 13];
+  const y = cacheRows(state("held", [B, S, C]), input("rows", [B, T, C]), input("positions", [B, T], "u32"));
+  const rows = Float32Array.from({ length: B * T * C }, () => rng.normal());
+  // Two rows of each sample have the same position: the later one is kept.
+  const positions = Uint32Array.from({ length: B * T }, (_, i) => i % T === 0 ? 4 : 2);
+  await checkThreads({ feeds: { rows, positions }, outputs: { y } }, ["cache_rows"]);
 });
 
 Deno.test("cacheRows() of rows of another width is rejected in one line", () => {

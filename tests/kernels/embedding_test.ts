@@ -16,10 +16,11 @@ import {
   checkGradient,
   checkKernel,
   evaluate,
+  kernelDevices,
   randomInput,
   relativeError,
-  webgpuDevices,
 } from "./harness.ts";
+import { checkNonFinite, checkThreads } from "./simd_cases.ts";
 
 /** A random lookup: few frequent ids, or many rare ones; sometimes one past the table. */
 function lookup(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
@@ -46,9 +47,9 @@ function gradientsOf(rng: RandomStream): Case {
   return { feeds, outputs: { alone, tied }, label };
 }
 
-Deno.test("embedding() equals float64 on WebGPU, for any shape of ids", () =>
+Deno.test("embedding() equals float64 on every device, for any shape of ids", () =>
   checkKernel("embedding", lookup));
-Deno.test("the table's gradient, alone and tied, equals float64 on WebGPU", () => {
+Deno.test("the table's gradient, alone and tied, equals float64 on every device", () => {
   // Sums of at most 300 terms in float32.
   return checkKernel("embedding gradients", gradientsOf, { tolerance: 1e-5, count: 30 });
 });
@@ -67,9 +68,32 @@ Deno.test("one id for 70,000 tokens, and 70,000 ids for as many tokens, are summ
   }
 });
 
+/** A lookup of given sizes in a table, with both gradients. */
+function lookupOf(rows: number, size: number, tokens: number): Case {
+  const rng = randomStream(size, "lookup");
+  const feeds: Record<string, Values> = { ids: Uint32Array.from({ length: tokens }, () => rng.below(rows)) };
+  const table = randomInput(rng, feeds, "table", [rows, size]);
+  const y = embedding(table, input("ids", [tokens], "u32"));
+  const loss = sumAll(multiply(y, randomInput(rng, feeds, "dy", [tokens, size])));
+  const head = sumAll(multiply(table, randomInput(rng, feeds, "head", [rows, size])));
+  const [[alone], [tied]] = [grad(loss, [table]), grad(add(loss, head), [table])];
+  return { feeds, outputs: { y, alone, tied }, label: `${rows}x${size}` };
+}
+
+Deno.test("embedding() and the table's gradient are the same bytes for any number of threads", async () => {
+  // Zeros and addends of the gradient are written in blocks of 32,768 numbers, of which 30 x 4500 has a last, shorter one.
+  for (const [rows, size, tokens] of [[65, 129, 700], [30, 4500, 20]]) {
+    await checkThreads(lookupOf(rows, size, tokens), ["embedding", "embedding_backward"]);
+  }
+});
+
+Deno.test("embedding() and the table's gradient are not finite where the reference device's are not", async () => {
+  for (const size of [4, 19]) await checkNonFinite(lookupOf(9, size, 14));
+});
+
 Deno.test("the table's gradient is deterministic", async () => {
   const testCase = gradientsOf(randomStream(3, "embedding twice"));
-  for (const device of await webgpuDevices()) {
+  for (const device of await kernelDevices()) {
     assert.deepEqual(await evaluate(device, testCase), await evaluate(device, testCase));
   }
 });
@@ -77,7 +101,7 @@ Deno.test("the table's gradient is deterministic", async () => {
 Deno.test("a program's second run starts from a table gradient of zero again", async () => {
   const testCase = gradientsOf(randomStream(4, "embedding again"));
   using reference = referenceDevice();
-  for (const device of [reference, ...await webgpuDevices()]) {
+  for (const device of [reference, ...await kernelDevices()]) {
     using program = await device.compile({ outputs: testCase.outputs });
     program.run(testCase.feeds);
     const first = await program.read(["alone", "tied"]);
@@ -97,7 +121,7 @@ Deno.test("embedding() equals PyTorch's, with its gradient", async () => {
     ids: Uint32Array.from(ids.data),
   };
   using oracle = referenceDevice({ precision: "f64" });
-  for (const device of [oracle, ...await webgpuDevices()]) {
+  for (const device of [oracle, ...await kernelDevices()]) {
     const results = await evaluate(device, { feeds, outputs: { y, dtable } });
     assert.deepEqual(y.shape, expected.shape);
     // The golden numbers are multiples of 2^-10: their rows and sums are exact in float32.
