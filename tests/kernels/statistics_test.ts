@@ -307,7 +307,10 @@ function everyKind(): Given[] {
     [0, 1].map((head) => {
       return { offset: head * length, samples: 4, size: 12 * length, rows: { length, every } };
     });
-  return [[...plain, ...rows(2050, 4100)], [...plain, ...rows(7, 17)]].map((parts) => ({ values, parts }));
+  return [rows(2050, 4100), rows(7, 17), rows(33, 100)].map((parts) => ({
+    values,
+    parts: [...plain, ...parts],
+  }));
 }
 
 Deno.test("long rows, and chunks with and without NaN, equal float64 on every device", async () => {
@@ -325,12 +328,8 @@ Deno.test("the CPU device computes statistics in WebAssembly, the same bytes wit
     using program = await device.compile({ outputs: { rows } });
     const phases = program.plan.steps.filter(({ node }) => node.op.name.endsWith("statistics"))
       .map(({ simd }) => simd!.phases[0]);
-    assert.deepEqual(phases.map(({ label }) => label), [
-      "chunk_statistics",
-      "chunk_statistics",
-      "statistics",
-    ]);
-    assert.ok(phases.every(({ blocks }) => blocks >= 2));
+    assert.equal(phases.length, given.length + 1);
+    assert.ok(phases.every(({ blocks }) => blocks >= 3));
     program.run(Object.fromEntries(given.map(({ values }, i) => [`x${i}`, values])));
     results.push((await program.read(["rows"]))[0]);
   }
