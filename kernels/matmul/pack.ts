@@ -1,15 +1,100 @@
 // Packing: an operand of a product copied into strips of a few columns, k by k, which a tile reads from front to back.
-import { type Func, type FunctionRef, i32, load, type Local, type Module, v128 } from "../../src/wasm/mod.ts";
+import { element, type Func, type FunctionRef, type I32, i32 } from "../../src/wasm/mod.ts";
+import { type Int, int, load, type Local, type Module, v128 } from "../../src/wasm/mod.ts";
+import { smaller } from "./tiles.ts";
 
-/** Strips of a matrix: `width` columns (or rows of its transpose) by K values. */
+/** An operand in strips of columns (or rows of a), k by k: strip after strip. */
 export interface Strips {
-  /** Columns of a strip. */
-  readonly width: number;
-  /** Columns that the strip has room for in memory. */
-  readonly room: number;
+  /** Neighbouring strips of equal width, in order; a strip may have room for more columns. */
+  readonly groups: readonly { readonly width: number; readonly room: number; readonly count: number }[];
   /** Values along k. */
   readonly K: number;
-  /** Bytes between rows of the matrix. */
+  /** Bytes between rows of the operand as it is stored. */
+  readonly row: number;
+  /** Whether its rows are along k: [columns, K]; else it is [K, columns]. */
+  readonly alongK: boolean;
+}
+
+/** How an operand is packed. */
+export interface Packer {
+  /** Number of blocks. */
+  readonly blocks: number;
+  /** Values of the packed operand. */
+  readonly size: number;
+  /** Writes code that packs one block; without one, everything. */
+  readonly write: (f: Func, from: I32, to: I32, block?: I32) => void;
+}
+
+/** Values that a block packs. */
+const BLOCK = 2 ** 14;
+
+/** Values between strips: addresses a multiple of 4096 bytes apart would share few sets of the first cache. */
+export const GAP = 16;
+
+/** Packs an operand. */
+export const packer = (strips: Strips): Packer => strips.alongK ? rowsPacker(strips) : columnsPacker(strips);
+
+const sizeOf = ({ groups, K }: Strips): number =>
+  groups.reduce((sum, { room, count }) => sum + (room * K + GAP) * count, 0);
+
+/** Blocks of rows of all strips: they read the operand in order. */
+function columnsPacker(strips: Strips): Packer {
+  const { groups, K, row } = strips;
+  const size = sizeOf(strips);
+  const perBlock = Math.max(1, Math.round(BLOCK * K / size));
+  return {
+    size,
+    blocks: Math.ceil(K / perBlock),
+    write(f, from, to, block) {
+      const k = block ? f.let(i32.mul(block, perBlock)) : int(0);
+      const steps = block ? smaller(int(perBlock), i32.sub(K, k)) : int(K);
+      let [column, strip] = [0, 0];
+      for (const { width, room, count } of groups) {
+        const source = i32.add(from, i32.add(i32.mul(k, row), 4 * column));
+        const target = element(to, i32.add(i32.mul(k, room), column * K + strip * GAP));
+        f.call(packColumns(f.module, { width, room, K, row }), source, target, int(count), steps);
+        column += width * count;
+        strip += count;
+      }
+    },
+  };
+}
+
+/** Blocks of strips. */
+function rowsPacker(strips: Strips): Packer {
+  const { groups, K, row } = strips;
+  const [{ width, room, count }, ...rest] = groups;
+  const size = sizeOf(strips);
+  const perBlock = Math.max(1, Math.round(BLOCK / (room * K)));
+  const blocks = Math.ceil(count / perBlock);
+  return {
+    size,
+    blocks,
+    write(f, from, to, block) {
+      const pack = (width: number, strip: Int, count: Int): void => {
+        const [source, target] = [i32.mul(strip, row * room), i32.mul(strip, room * K + GAP)];
+        f.call(
+          packRows(f.module, { width, room, K, row }),
+          i32.add(from, source),
+          element(to, target),
+          int(count),
+        );
+      };
+      const first = block ? f.let(i32.mul(block, perBlock)) : int(0);
+      pack(width, first, block ? smaller(int(perBlock), i32.sub(count, first)) : count);
+      // The narrow strip, if there is one, is a group of its own.
+      for (const last of rest) {
+        const packLast = () => pack(last.width, count, 1);
+        block ? f.if(i32.eq(block, blocks - 1), packLast) : packLast();
+      }
+    },
+  };
+}
+
+interface Strip {
+  readonly width: number;
+  readonly room: number;
+  readonly K: number;
   readonly row: number;
 }
 
@@ -21,13 +106,10 @@ function copyValues(f: Func, to: Local<"i32">, from: Local<"i32">, count: number
   }
 }
 
-/**
- * The function (from, to, count) that packs `count` neighbouring strips of a matrix [K, columns]. It takes all strips of a row
- * before the next row, so that it reads whole cache lines.
- */
-export function packColumns(module: Module, { width, room, K, row }: Strips): FunctionRef {
-  return module.func({ params: ["i32", "i32", "i32"] }, (f, from, to, count) => {
-    const end = f.let(i32.add(from, K * row));
+/** The function (from, to, count, steps) that packs some rows of neighbouring strips of a matrix [K, columns]. */
+function packColumns(module: Module, { width, room, K, row }: Strip): FunctionRef {
+  return module.func({ params: ["i32", "i32", "i32", "i32"] }, (f, from, to, count, steps) => {
+    const end = f.let(i32.add(from, i32.mul(steps, row)));
     const [source, target] = [f.local("i32"), f.local("i32")];
     f.repeat((again) => {
       f.set(source, from);
@@ -35,7 +117,7 @@ export function packColumns(module: Module, { width, room, K, row }: Strips): Fu
       f.loop(0, count, 1, () => {
         copyValues(f, target, source, width);
         f.set(source, i32.add(source, 4 * width));
-        f.set(target, i32.add(target, 4 * room * K));
+        f.set(target, i32.add(target, 4 * (room * K + GAP)));
       });
       f.set(from, i32.add(from, row));
       f.set(to, i32.add(to, 4 * room));
@@ -61,7 +143,7 @@ function transpose(
 }
 
 /** The function (from, to, count) that packs `count` neighbouring strips of the transpose of a matrix [columns, K]. */
-export function packRows(module: Module, { width, room, K, row }: Strips): FunctionRef {
+function packRows(module: Module, { width, room, K, row }: Strip): FunctionRef {
   const whole = K - K % 4;
   return module.func({ params: ["i32", "i32", "i32"] }, (f, from, to, count) => {
     f.loop(0, count, 1, () => {
@@ -83,7 +165,7 @@ export function packRows(module: Module, { width, room, K, row }: Strips): Funct
         }
       }
       f.set(from, i32.add(from, row * width));
-      f.set(to, i32.add(to, 4 * room * K));
+      f.set(to, i32.add(to, 4 * (room * K + GAP)));
     });
   });
 }

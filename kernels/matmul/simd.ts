@@ -2,10 +2,10 @@
 // dealt to the threads; small products do both in one block, and few rows times a transposed b need no packing.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
-import { element, type Func, type I32, i32, type Int, int, select } from "../../src/wasm/mod.ts";
-import { packColumns, packRows } from "./pack.ts";
+import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
+import { GAP, type Packer, packer } from "./pack.ts";
 import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
-import { COLUMNS, rowOfTiles, ROWS, rowsOfDots, type Tile } from "./tiles.ts";
+import { COLUMNS, rowOfTiles, ROWS, rowsOfDots, smaller, type Tile } from "./tiles.ts";
 
 /** Most rows that are computed as dot products. */
 const DOT_ROWS = 8;
@@ -63,8 +63,6 @@ function tilesOf(M: number) {
   return { count, rows, extra: M - count * (rows - 1) };
 }
 
-const smaller = (a: I32, b: Int): I32 => select(i32.ltU(a, b), a, int(b));
-
 /** The address of a part's first value in a matrix that is stored row by row, or in its transpose. */
 const cornerOf = (base: I32, row: number, column: number, columns: number): I32 =>
   i32.add(base, 4 * (row * columns + column));
@@ -99,27 +97,38 @@ const stripsOf = ({ size }: Range) => ({
   all: Math.ceil(size / COLUMNS),
 });
 
-/** Writes code that packs strips first .. first + count of b, and the narrow last one if `last` is not 0. */
-function packB(f: Func, p: Product, part: Part, from: I32, to: I32, first: Int, count: Int, last: Int): void {
-  const { N, K, transB } = p;
-  const { full, rest } = stripsOf(part.columns);
-  const strips = (width: number) => ({ width, room: COLUMNS, K: part.k.size, row: 4 * (transB ? K : N) });
-  const pack = transB ? packRows : packColumns;
-  const source = (strip: Int) => i32.add(from, i32.mul(strip, 4 * COLUMNS * (transB ? K : 1)));
-  const target = (strip: Int) => element(to, i32.mul(strip, COLUMNS * part.k.size));
-  if (full) f.call(pack(f.module, strips(COLUMNS)), source(first), target(first), int(count));
-  if (!rest) return;
-  f.if(last, () => f.call(pack(f.module, strips(rest)), source(full), target(full), int(1)));
+/** How a part's b is packed. */
+function packerOfB({ N, K, transB }: Product, { columns, k }: Part): Packer {
+  const { full, rest } = stripsOf(columns);
+  const groups = [
+    ...(full ? [{ width: COLUMNS, room: COLUMNS, count: full }] : []),
+    ...(rest ? [{ width: rest, room: COLUMNS, count: 1 }] : []),
+  ];
+  return packer({ groups, K: k.size, row: 4 * (transB ? K : N), alongK: transB });
+}
+
+/** How a part's rows of a transposed a are packed: a strip a tile. */
+function packerOfA({ M }: Product, part: Part): Packer {
+  const { count, rows, extra } = tilesOf(part.rows.size);
+  const groups = [
+    { width: rows, room: rows, count: extra },
+    ...(extra < count ? [{ width: rows - 1, room: rows - 1, count: count - extra }] : []),
+  ];
+  return packer({ groups, K: part.k.size, row: 4 * M, alongK: false });
 }
 
 /** How tiles read b: packed, or, if few rows use it, where it is. */
 const stepsOfB = ({ N }: Product, { k }: Part, packed: boolean): Tile["b"] =>
-  packed ? { step: 4 * COLUMNS, strip: 4 * COLUMNS * k.size } : { step: 4 * N, strip: 4 * COLUMNS };
+  packed ? { step: 4 * COLUMNS, strip: 4 * (COLUMNS * k.size + GAP) } : { step: 4 * N, strip: 4 * COLUMNS };
 
-/** Strips that rows of tiles go over. */
+/** What rows of tiles read. */
 interface Strips {
+  /** Packed rows of a; undefined: they are read where they are. */
+  readonly a?: I32;
   readonly b: I32;
+  /** Whether b is packed. */
   readonly packed: boolean;
+  /** Strips first .. first + count of b. */
   readonly first: Int;
   readonly count: Int;
   /** Not 0 if the narrow last strip follows. */
@@ -133,23 +142,29 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   const { count, rows, extra } = tilesOf(part.rows.size);
   const { full, rest } = stripsOf(columns);
   const b = stepsOfB(p, part, strips.packed);
+  // Distances between values of a; a packed tile lies k by k.
+  const direct = transA ? { row: 4, step: 4 * M } : { row: 4 * K, step: 4 };
+  const distances = (rows: number) => strips.a ? { row: 4, step: 4 * rows } : direct;
   const shape = {
     K: k.size,
-    a: transA ? { row: 4, step: 4 * M } : { row: 4 * K, step: 4 },
     b,
     from: k.first > 0 ? "y" as const : p.bias ? "bias" as const : "zero" as const,
     addend: p.addend && k.first + k.size === K,
   };
   f.loop(first, end, 1, (t) => {
     const row = f.let(i32.add(i32.mul(t, rows - 1), smaller(t, extra)));
-    const a = f.let(i32.add(at.a, i32.mul(row, shape.a.row)));
+    const a = f.let(
+      strips.a
+        ? element(strips.a, i32.add(i32.mul(row, k.size), i32.mul(t, GAP)))
+        : i32.add(at.a, i32.mul(row, direct.row)),
+    );
     const corner = f.let(i32.mul(row, 4 * N));
     const run = (rows: number): void => {
       const tiles = (width: number, strip: Int, count: Int): void => {
         const column = i32.mul(strip, 4 * COLUMNS);
         const y = i32.add(corner, column);
         f.call(
-          rowOfTiles(f.module, { ...shape, rows, columns: width }),
+          rowOfTiles(f.module, { ...shape, rows, columns: width, a: distances(rows) }),
           ...[a, i32.add(strips.b, i32.mul(strip, b.strip))],
           ...[p.bias ? i32.add(at.bias, column) : int(0), p.addend ? i32.add(at.addend, y) : int(0)],
           ...[i32.add(at.y, y), int(4 * N), int(count)],
@@ -208,16 +223,16 @@ function whole(p: Product): Simd {
   const parts = rangesOf(K, MOST_K, 4).map((k): Part => {
     return { rows: { first: 0, size: M }, columns: { first: 0, size: N }, k };
   });
-  const { full, all } = stripsOf({ first: 0, size: N });
+  const { full } = stripsOf({ first: 0, size: N });
   return {
-    own: packed ? all * COLUMNS * parts[0].k.size : 0,
+    own: packed ? packerOfB(p, parts[0]).size : 0,
     phases: [{
       label: labelOf(p),
       blocks: batch,
       kernel(f, block, at) {
         for (const part of parts) {
           const o = operandsOf(f, p, part, at, batch === 1 ? 0 : block);
-          if (packed) packB(f, p, part, o.b, at.own, 0, full, 1);
+          if (packed) packerOfB(p, part).write(f, o.b, at.own);
           const strips = { b: packed ? at.own : o.b, packed, first: 0, count: full, last: 1 };
           multiply(f, p, part, o, strips, 0, tilesOf(M).count);
         }
@@ -228,33 +243,64 @@ function whole(p: Product): Simd {
 
 /** Packing and multiplication in phases of many blocks. */
 function shared(p: Product): Simd {
-  const { batch, M, N, K } = p;
-  const phases: Phase[] = [];
+  const { batch, M, N, K, transA } = p;
   const allK = rangesOf(K, MOST_K, 4);
-  const allColumns = rangesOf(N, PACKED / allK[0].size, COLUMNS);
-  for (let matrix = 0; matrix < batch; matrix++) {
-    for (const columns of allColumns) {
-      for (const k of allK) {
-        const part: Part = { rows: { first: 0, size: M }, columns, k };
-        phases.push(packPhase(p, part, matrix), multiplyPhase(p, part, matrix));
-      }
-    }
-  }
-  return { phases, scratch: [stripsOf(allColumns[0]).all * COLUMNS * allK[0].size] };
+  const most = PACKED / allK[0].size;
+  const allColumns = rangesOf(N, most, COLUMNS);
+  const allRows = rangesOf(M, transA ? most : M, 1);
+  const phases = Array.from(
+    { length: batch },
+    (_, matrix) =>
+      allColumns.flatMap((columns) =>
+        allK.flatMap((k) =>
+          allRows.flatMap((rows) => {
+            const part = { rows, columns, k };
+            const kinds = [
+              // All rows use the same strips of b.
+              ...(rows.first === 0 ? [packs(p, part, matrix, 1)] : []),
+              ...(transA ? [packs(p, part, matrix, 0)] : []),
+            ];
+            return [phaseOf(`${labelOf(p)} pack`, kinds), multiplyPhase(p, part, matrix)];
+          })
+        )
+      ),
+  ).flat();
+  const largest = { rows: allRows[0], columns: allColumns[0], k: allK[0] };
+  const packers = [packerOfB(p, largest), ...(transA ? [packerOfA(p, largest)] : [])];
+  return { phases, scratch: packers.map(({ size }) => size) };
 }
 
-function packPhase(p: Product, part: Part, matrix: number): Phase {
-  const { full, all } = stripsOf(part.columns);
-  const perBlock = Math.max(1, Math.round(2 ** 14 / (COLUMNS * part.k.size)));
-  const blocks = Math.ceil(all / perBlock);
+/** Blocks of one kind, of several that a phase has; `kernel` gets the index among these. */
+type Blocks = Pick<Phase, "blocks" | "kernel">;
+
+/** A phase with blocks of several kinds, one after the other. */
+function phaseOf(label: string, kinds: readonly Blocks[]): Phase {
+  const write = (
+    f: Func,
+    block: I32,
+    at: Addresses,
+    [{ blocks, kernel }, ...others]: readonly Blocks[],
+  ): void => {
+    if (!others.length) return kernel(f, block, at);
+    f.if(i32.ltU(block, blocks), () => kernel(f, block, at), () => {
+      write(f, f.let(i32.sub(block, blocks)), at, others);
+    });
+  };
   return {
-    label: `${labelOf(p)} pack`,
+    label,
+    blocks: kinds.reduce((sum, { blocks }) => sum + blocks, 0),
+    kernel: (f, block, at) => write(f, block, at, kinds),
+  };
+}
+
+/** Blocks that pack a (0) or b (1) into scratch buffer 1 or 0. */
+function packs(p: Product, part: Part, matrix: number, input: 0 | 1): Blocks {
+  const { blocks, write } = input ? packerOfB(p, part) : packerOfA(p, part);
+  return {
     blocks,
     kernel(f, block, at) {
-      const { b } = operandsOf(f, p, part, at, matrix);
-      const first = f.let(i32.mul(block, perBlock));
-      const count = f.let(smaller(int(perBlock), i32.sub(full, first)));
-      packB(f, p, part, b, at.scratch[0], first, count, i32.eq(block, blocks - 1));
+      const { a, b } = operandsOf(f, p, part, at, matrix);
+      write(f, input ? b : a, at.scratch[1 - input], block);
     },
   };
 }
@@ -282,6 +328,7 @@ function multiplyPhase(p: Product, part: Part, matrix: number): Phase {
         part,
         o,
         {
+          a: at.scratch[1],
           b: at.scratch[0],
           packed: true,
           first,

@@ -1,12 +1,25 @@
 // The inner loops of a product: tiles of up to 6 x 8 results in 12 registers, each step of k two vectors of b and one value of
 // a per row; and dot products for few rows. V8 keeps 15 vectors in registers.
-import { f32x4, type Func, type FunctionRef, i32, int, load, loadSplat } from "../../src/wasm/mod.ts";
+import {
+  f32x4,
+  type Func,
+  type FunctionRef,
+  i32,
+  type Int,
+  int,
+  load,
+  loadSplat,
+  select,
+} from "../../src/wasm/mod.ts";
 import { type I32, loadTwo, loadZero, type Local, type Module, type V128, v128 } from "../../src/wasm/mod.ts";
 
 /** Columns of a tile, and of a packed strip of b. */
 export const COLUMNS = 8;
 /** Most rows of a tile. */
 export const ROWS = 6;
+
+/** The smaller of two unsigned integers; both are written twice. */
+export const smaller = (a: I32, b: Int): I32 => select(i32.ltU(a, b), a, int(b));
 
 /** The next `count` values, zeros in the other lanes; it reads no more. */
 export function loadPart(address: I32, offset: number, count: number): V128 {
