@@ -1,6 +1,6 @@
 /**
  * heed: a toolkit for people who study attention. It trains small transformers with its own WGSL kernels on Deno's
- * WebGPU, tracks what happens inside them at every step, and takes softmax and sigmoid attention apart.
+ * WebGPU, tracks statistics of their tensors at every step, and analyses softmax and sigmoid attention.
  *
  * A model is a pure function of symbolic tensors. Calling it once builds a graph; `grad` appends the backward pass;
  * a device plans, compiles and runs the graph.

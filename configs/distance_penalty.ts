@@ -1,5 +1,5 @@
-// A score modifier of one's own: scores fall with distance, by a slope that each head learns. The WGSL, the function on
-// the host and the gradient of the slopes come from the expression.
+// A custom score modifier: scores fall with distance, by a slope that each head learns. The WGSL, the host function and the
+// gradient of the slopes are derived from the expression.
 import { masks, type UserModifier } from "../mod.ts";
 
 export const distancePenalty: UserModifier = {

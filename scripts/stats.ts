@@ -26,7 +26,7 @@ const command: cli.Command = {
     format: {
       type: "string",
       value: STAT_FORMATS.join("|"),
-      help: "table: one line per record; others: one line per value",
+      help: "table: one line per record; csv, ndjson: one line per value",
     },
   },
   examples: [

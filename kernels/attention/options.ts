@@ -112,7 +112,7 @@ export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   const letters: Letters = {
     b: [sizes.B, "B"],
     h: [sizes.H, "H"],
-    i: bottomRight ? [sequence, extra ? "S less the learned keys" : "S"] : [sizes.T, "T"],
+    i: bottomRight ? [sequence, extra ? "S minus the learned keys" : "S"] : [sizes.T, "T"],
     j: [sizes.S, "S"],
     row: [sizes.T, "T"],
   };

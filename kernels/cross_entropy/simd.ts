@@ -19,7 +19,7 @@ import { loadSplat, type Local, sumLanes, v128, type Value } from "../../src/was
 import { expOfNegative, log } from "../expression/vector_functions.ts";
 import { acrossLanes, eachPart, type RowGroups, rowGroups, type RowRange, storeLanes } from "../simd/rows.ts";
 
-/** Where the kernels find their numbers. Per row: the largest logit, that less the target's, and the sum of exponentials. */
+/** Addresses of inputs and results. Per row: the largest logit, the same minus the target's, and the sum of exponentials. */
 interface Places {
   readonly logits: I32;
   readonly targets: I32;
@@ -87,7 +87,7 @@ function countValid(f: Func, { targets, valid }: Places, rows: number, size: num
   f.store(valid, f32.fromU(total));
 }
 
-/** The largest logit of every row. As in a scan, NaN is never larger, and nothing is larger than a NaN at the start. */
+/** The largest logit of every row. By comparisons in order: NaN is never larger, and nothing is larger than a NaN in first place. */
 function findTops(f: Func, { logits, tops }: Places, groups: RowGroups, range: RowRange, size: number): void {
   groups.each(f, range, (row) => {
     const from = f.let(element(logits, i32.mul(row, size)));
@@ -132,7 +132,7 @@ function oneRow(f: Func, places: Places, row: I32, size: number, dlogits: I32 | 
   });
 }
 
-/** 1 if the target is the first whose logit is the largest; a NaN at the start counts as such. */
+/** 1 if the target is the first id with the largest logit; a NaN in first place counts as the largest. */
 function isFirst(f: Func, from: I32, target: I32, logit: Local<"f32">, top: Local<"v128">): I32 {
   const hit = f.local("i32");
   const largest = f32x4.lane(top, 0);
@@ -146,7 +146,7 @@ function isFirst(f: Func, from: I32, target: I32, logit: Local<"f32">, top: Loca
   return hit;
 }
 
-/** From exponentials to (softmax - onehot target) / valid. */
+/** Replaces a row's exponentials by (softmax - onehot target) / valid. */
 function scaleRow(
   f: Func,
   to: I32,

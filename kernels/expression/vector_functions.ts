@@ -1,5 +1,5 @@
 // Elementary functions of four floats at once, in WebAssembly: polynomials with errors below 2 units in the last place. NaN,
-// infinities and the ends of the range come out as IEEE 754 and JavaScript have them, whether multiply-adds are fused or not.
+// infinities and the ends of the range are handled as in IEEE 754 and JavaScript, whether multiply-adds are fused or not.
 import { f32x4, type Func, i32x4, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
 
 /** A function of each lane of a vector. */
@@ -9,7 +9,7 @@ export type VectorFunction = (f: Func, x: V128) => V128;
 const polynomial = (x: Local<"v128">, [first, ...rest]: readonly number[]): V128 =>
   rest.reduce<V128>((sum, c) => f32x4.madd(sum, x, c), f32x4.splat(first));
 
-/** Added to a number below 2^22, it rounds it to an integer, which then stands in the low bits. */
+/** Adding this to a number below 2^22 rounds the number to an integer, which is then in the low bits of the sum. */
 const ROUND = 1.5 * 2 ** 23;
 const ROUND_BITS = 0x4b400000;
 /** The part of ln 2 whose products with small integers are exact, and the rest. */
@@ -28,7 +28,7 @@ function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
 /** 2^n for integers n. */
 const powerOfTwo = (n: V128): V128 => i32x4.shl(i32x4.add(n, 127), 23);
 
-/** e^x; denormal results are right. */
+/** e^x, accurate for denormal results too. */
 export function exp(f: Func, x: V128): V128 {
   // pmin and pmax with a constant on the right keep NaN. Two factors reach beyond the exponents of normal numbers.
   const { m, n } = expParts(f, f.let(f32x4.pmax(f32x4.pmin(x, 89), -105)));
@@ -103,7 +103,7 @@ export function tanh(f: Func, x: V128): V128 {
   return v128.or(v128.select(f32x4.ge(a, 0.625), far, near), signOf(x));
 }
 
-/** 1 / (1 + e^-x); denormal results are right. */
+/** 1 / (1 + e^-x), accurate for denormal results too. */
 export function sigmoid(f: Func, x: V128): V128 {
   x = f.let(x);
   const e = f.let(exp(f, v128.or(x, i32x4.splat(SIGN))));

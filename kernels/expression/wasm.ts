@@ -28,7 +28,7 @@ const isComparison = (f: Binary): f is Comparison => f in COMPARISONS;
 
 /** Values of the variables, by name. */
 export type VectorVariables = Readonly<Record<string, V128>>;
-/** How a table is read: the entries at four flat indices, which are integers within the table. */
+/** Functions that read tables, by name: the entries at four flat indices, which are integers within the table. */
 export type VectorTables = Readonly<Record<string, (flatIndex: V128) => V128>>;
 
 /**
@@ -41,7 +41,7 @@ export function toWasm(e: Expression, f: Func, variables: VectorVariables, table
   return writer(e, f, variables, tables).value(e);
 }
 
-/** As `toWasm`, but a mask: all bits set in lanes where the expression is not 0 (NaN is not 0), else none. */
+/** Like `toWasm`, but a mask: all bits are set in lanes for which the expression is not 0 (NaN is not 0), else none. */
 export function toWasmCondition(
   e: Expression,
   f: Func,
@@ -51,7 +51,7 @@ export function toWasmCondition(
   return writer(e, f, variables, tables).holds(e);
 }
 
-/** How many parts of an expression, by key, have a part with this key. */
+/** For each subexpression, by key: how often distinct subexpressions use it. */
 function usesOf(e: Expression): ReadonlyMap<string, number> {
   const uses = new Map<string, number>();
   const visit = (x: Expression): void => {
@@ -68,7 +68,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
   const uses = usesOf(root);
   const isShared = (e: Expression): boolean => uses.get(expressionKey(e))! > 1;
   const kept = new Map<string, V128>();
-  /** What `write` gives; for a part that occurs again, a variable that keeps it. */
+  /** The result of `write`, kept in a variable if the subexpression occurs more than once. */
   const once = (e: Expression, write: () => V128): V128 => {
     const key = expressionKey(e);
     const known = kept.get(key);
@@ -79,7 +79,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     kept.set(key, local);
     return local;
   };
-  /** The operands of a product that need not be kept. */
+  /** The operands of a product; undefined for other expressions and for a product that is kept in a variable. */
   const factors = (e: Expression): [V128, V128] | undefined =>
     e.kind === "binary" && e.f === "*" && !isShared(e) ? [value(e.a), value(e.b)] : undefined;
 
@@ -132,7 +132,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     });
   }
 
-  /** The lanes where an expression is not 0, as a mask. */
+  /** A mask of the lanes for which an expression is not 0. */
   function holds(e: Expression): V128 {
     if (e.kind !== "binary" || !isComparison(e.f)) return f32x4.ne(value(e), 0);
     const compare = COMPARISONS[e.f];

@@ -1,5 +1,5 @@
 // Matrix products in WebAssembly: y = act(op(a) op(b) + bias) + addend. Operands are packed into strips, then rows of tiles are
-// dealt to the threads; small products do both in one block, and few rows times a transposed b need no packing.
+// distributed over the threads; small products do both in one block, and few rows times a transposed b need no packing.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
@@ -7,13 +7,13 @@ import { GAP, type Packer, packer } from "./pack.ts";
 import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
 import { COLUMNS, rowOfTiles, ROWS, rowsOfDots, smaller, type Tile } from "./tiles.ts";
 
-/** Most rows that are computed as dot products. */
+/** Maximum number of rows that are computed as dot products. */
 const DOT_ROWS = 8;
-/** Most values along k of a tile; longer sums are added up in y. */
+/** Maximum number of values along k per tile; longer sums are accumulated in y. */
 const MOST_K = 1024;
-/** Multiply-adds of a block. */
+/** Multiply-adds per block. */
 const BLOCK = 2 ** 19;
-/** Products with at most so many multiply-adds, and values of b, are one block each. */
+/** A product with at most this many multiply-adds and values of b is one block. */
 const SMALL = 2 ** 18;
 const SMALL_OF_BATCH = 2 ** 24;
 /** Values of b that stay in a core's second cache. */
@@ -21,7 +21,7 @@ const CACHED = 96 * 1024;
 /** Values of one packed operand. */
 const PACKED = 2 ** 22;
 
-/** A product: its sizes and what is done with the sums. */
+/** A product: its sizes, and its bias, activation and addend. */
 interface Product extends MatmulSizes, MatmulAttrs {}
 
 /** A range of rows, columns or values along k. */
@@ -56,7 +56,7 @@ function rangesOf(size: number, most: number, unit: number): Range[] {
   );
 }
 
-/** The heights of rows of tiles: the first `extra` of `count` have `rows` rows, the others one less. None is flat if M > 3. */
+/** Heights of the `count` rows of tiles, which differ by at most 1: the first `extra` have `rows` rows, the rest one less. */
 function tilesOf(M: number) {
   const count = Math.ceil(M / ROWS);
   const rows = Math.ceil(M / count);
@@ -117,7 +117,7 @@ function packerOfA({ M }: Product, part: Part): Packer {
   return packer({ groups, K: part.k.size, row: 4 * M, alongK: false });
 }
 
-/** How tiles read b: packed, or, if few rows use it, where it is. */
+/** How tiles read b: packed, or directly from the input if few rows use it. */
 const stepsOfB = ({ N }: Product, { k }: Part, packed: boolean): Tile["b"] =>
   packed ? { step: 4 * COLUMNS, strip: 4 * (COLUMNS * k.size + GAP) } : { step: 4 * N, strip: 4 * COLUMNS };
 
@@ -216,7 +216,7 @@ function divided(f: Func, block: I32, by: number | undefined): [Int, I32] {
   return [quotient, f.let(i32.sub(block, i32.mul(quotient, by)))];
 }
 
-/** One matrix of the batch a block. */
+/** One matrix of the batch per block. */
 function whole(p: Product): Simd {
   const { batch, M, N, K } = p;
   const packed = p.transB || M > 2 * ROWS;

@@ -15,7 +15,7 @@ import { type I32, loadTwo, loadZero, type Local, type Module, type V128, v128 }
 
 /** Columns of a tile, and of a packed strip of b. */
 export const COLUMNS = 8;
-/** Most rows of a tile. */
+/** Maximum number of rows of a tile. */
 export const ROWS = 6;
 
 /** The smaller of two unsigned integers; both are written twice. */
@@ -36,7 +36,7 @@ export function storePart(f: Func, address: I32, value: V128, offset: number, co
   for (let lane = 0; lane < count; lane++) f.storeLane(address, kept, lane, offset + 4 * lane);
 }
 
-/** What a tile computes, and how it finds its operands; distances in bytes. */
+/** The computation of a tile and the layout of its operands; distances are in bytes. */
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
@@ -45,7 +45,7 @@ export interface Tile {
   readonly a: { readonly row: number; readonly step: number };
   /** Distances between the rows of b (along k), and between two strips of columns. */
   readonly b: { readonly step: number; readonly strip: number };
-  /** What the sums start from. */
+  /** Initial values of the sums. */
   readonly from: "zero" | "bias" | "y";
   /** Whether the addend is added at the end. */
   readonly addend: boolean;
@@ -94,7 +94,7 @@ function start(
   });
 }
 
-/** sums += a b over k, four values of k a round. */
+/** sums += a b over k, four values of k per iteration. */
 function product(
   f: Func,
   { columns, K, a, b }: Tile,

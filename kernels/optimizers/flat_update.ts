@@ -70,7 +70,7 @@ export interface FlatUpdate<O> {
   constants?(options: O): Record<string, number | boolean | string>;
   /** The update of one element on the CPU. */
   rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
-  /** The update of four elements in WebAssembly; `hyper` by index. What all elements share is written before it is returned. */
+  /** The update of four elements in WebAssembly; `hyper` by index. Code common to all elements is written before. */
   vectorRule(options: O, f: Func, hyper: (index: number) => F32): VectorRule;
 }
 

@@ -1,5 +1,5 @@
 // The optimizers in WebAssembly: blocks of consecutive elements, four at a time, clipped by the global norm and updated in
-// place. An optimizer's own part is its rule for four elements, in its file.
+// place. Each optimizer defines only its rule for four elements, in its file.
 import { blocksOf, eachFour, type Split } from "../simd/blocks.ts";
 import type { Phase } from "../../src/graph/simd.ts";
 import { element, type F32, f32, f32x4, type Func, type I32, i32x4, lanes } from "../../src/wasm/mod.ts";
@@ -16,7 +16,7 @@ export interface Four {
   readonly gradient: V128;
   /** The optimizer's states, in order. */
   readonly states: readonly V128[];
-  /** All ones where weight decay applies, else zeros. */
+  /** Mask of the elements to which weight decay applies: all bits set, else none. */
   readonly decayed: V128;
 }
 
@@ -26,16 +26,16 @@ export type FourAfter = Pick<Four, "parameter" | "states">;
 /** The update of four elements. */
 export type VectorRule = (before: Four) => FourAfter;
 
-/** 0 for subnormal numbers, with which square roots and divisions take four times as long; all else, NaN too, is kept. */
+/** Replaces subnormal numbers, which make square roots and divisions four times slower, by 0; keeps all others, and NaN. */
 export const flushed = (x: V128): V128 => v128.andnot(x, f32x4.lt(f32x4.abs(x), 2 ** -126));
 
-/** The factor in all lanes that clips a gradient, as `clipFactor`; NaN if the norm is. */
+/** The factor that clips a gradient (see `clipFactor`), in all lanes; NaN if the norm is NaN. */
 export function clipFactorOf(f: Func, clip: number, squaredNorm: I32): V128 {
   const norm = f32.sqrt(load("f32", squaredNorm));
   return f.let(f32x4.splat(f32.min(1, f32.div(clip, f32.add(norm, 1e-6)))));
 }
 
-/** What the phase of a step needs to know. */
+/** Description of an optimizer step. */
 export interface FlatStep extends Omit<Split, "length"> {
   /** Name of the optimizer. */
   readonly label: string;
@@ -47,7 +47,7 @@ export interface FlatStep extends Omit<Split, "length"> {
   readonly freezes: boolean;
   /** Whether the update, the last output, is written. */
   readonly keepsUpdate: boolean;
-  /** Writes what is the same for all elements, given the hyperparameters, and returns the rule. */
+  /** Given the hyperparameters, writes the code that is common to all elements, and returns the rule. */
   readonly rule: (f: Func, hyper: (index: number) => F32) => VectorRule;
 }
 
@@ -89,7 +89,7 @@ export function flatPhase(step: FlatStep): Phase {
   };
 }
 
-/** What the phase of Muon's direction needs to know; `keeps`: whether the direction is read. */
+/** Options of Muon's direction; `keeps`: whether the direction is read. */
 export interface DirectionStep extends Omit<Split, "length"> {
   readonly momentum: number;
   readonly nesterov: boolean;

@@ -7,15 +7,15 @@ import type { Func, I32, Int } from "../../src/wasm/mod.ts";
 import { eachPart, smaller } from "../simd/rows.ts";
 import type { RopeAttrs } from "./attributes.ts";
 
-/** Elements of a block, about. */
+/** Approximate number of elements per block. */
 const ELEMENTS = 8192;
 
-/** The place of one position, and how to go through its heads. */
+/** One position: the address of its turns, and a loop over its heads. */
 interface Position {
   readonly f: Func;
   /** Address of the position's turns. */
   readonly turns: I32;
-  /** Writes a loop over the heads, with the addresses of a byte of a head in x and in y. */
+  /** Writes a loop over the heads; `body` gets the addresses of byte `byte` of a head in x and in y. */
   readonly heads: (byte: Int, body: (x: I32, y: I32) => void) => void;
   readonly attrs: RopeAttrs;
 }

@@ -1,4 +1,4 @@
-// Blocks of consecutive elements, for kernels in WebAssembly that compute each element by itself: loops over four elements at a
+// Blocks of consecutive elements, for kernels in WebAssembly that compute elements independently: loops over four elements at a
 // time that never write past the end of a tensor.
 import { type Func, type I32, i32, type Int, int, type V128 } from "../../src/wasm/mod.ts";
 
@@ -13,12 +13,12 @@ export interface Split {
 /** Number of blocks. */
 export const blocksOf = ({ size, length }: Split): number => Math.max(1, Math.ceil(size / length));
 
-/** Stores four elements, or those of the last four that exist. */
+/** Stores four elements, or, at the end of the tensor, the one to three that remain. */
 export type Store = (address: Int, value: V128) => void;
 
 /**
  * Writes a loop over the elements of a block, four at a time. `body` gets the index of the first of the four, and how to store;
- * it is written twice if the number of elements is no multiple of 4.
+ * its code is written twice if the number of elements is not a multiple of 4.
  */
 export function eachFour(
   f: Func,

@@ -4,20 +4,20 @@ import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import { element, f32x4, type Func, type I32, i32, int, load, type Local } from "../../src/wasm/mod.ts";
 import { end, type Part, smaller, WHOLE } from "./rows.ts";
 
-/** Rows, elements and columns of a block at most. */
+/** Maximum numbers of rows, elements and columns of a block. */
 const MOST_ROWS = 512;
 const ELEMENTS = 8192;
 const COLUMNS = 64;
 
-/** Columns whose accumulators stay in registers, those of two sums too: a cache line of each row. */
+/** Columns whose accumulators stay in registers, even for two sums: a cache line of each row. */
 export const STRIP = 16;
 
 /** Groups of four columns of a strip: their offsets from its start in bytes, and the lanes that are columns. */
 export type Strip = readonly (readonly [offset: number, part: Part])[];
 
 /**
- * Writes loops over strips of 16 columns, or those that are left: the `width` columns of the block of this index. `body` gets the
- * first byte of a strip.
+ * Writes a loop over strips of 16 columns (the last one may be narrower) of the block with this index, `width` columns; `body`
+ * gets the first byte of a strip.
  */
 export function eachStrip(
   f: Func,
@@ -40,7 +40,7 @@ export function eachStrip(
 /** Adds four columns of a row, at an offset in bytes that is known when the code is written, to the sums. */
 export type AddColumns = (sums: readonly Local<"v128">[], offset: number) => void;
 
-/** What to sum. */
+/** Sums over the rows of a matrix. */
 export interface ColumnSums {
   readonly label: string;
   readonly rows: number;

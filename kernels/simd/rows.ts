@@ -7,7 +7,7 @@ import { f32x4, lanes, type V128 } from "../../src/wasm/mod.ts";
 export interface Part {
   /** Number of floats. */
   readonly count: number;
-  /** The lanes that are in the row, and those of `other` (default: zeros) past its end, where loads give other values. */
+  /** Keeps the lanes in the row; replaces those past its end, which hold other values, by `other` (default: zeros). */
   keep(x: V128, other?: V128): V128;
   /** Stores the lanes that are in the row. */
   store(f: Func, address: I32, x: V128, offset: number): void;
@@ -37,7 +37,7 @@ export function end(count: number): Part {
 /** Writes code for four floats at `i + offset` bytes from the start of a row; `offset` is known when it is written. */
 export type PartBody = (i: I32, offset: number, part: Part) => void;
 
-/** Writes a loop over a row of `size` floats, `unroll` vectors a round, then code for the floats that are left. */
+/** Writes a loop over a row of `size` floats, `unroll` vectors per iteration, then code for the remaining floats. */
 export function eachPart(f: Func, size: number, body: PartBody, unroll = 1): void {
   const bytes = 16 * unroll;
   const rounds = Math.floor(4 * size / bytes);
@@ -51,10 +51,10 @@ export function eachPart(f: Func, size: number, body: PartBody, unroll = 1): voi
   }
 }
 
-/** The smaller of two unsigned integers; both are written twice. */
+/** The smaller of two unsigned integers; the code of both is written twice. */
 export const smaller = (a: I32, b: number): I32 => select(i32.ltU(a, b), a, int(b));
 
-/** The rows of a block: from `first` to `last`, excluded. */
+/** The rows of a block: from `first` up to, but not including, `last`. */
 export interface RowRange {
   readonly first: I32;
   readonly last: I32;
@@ -64,13 +64,13 @@ export interface RowRange {
 export interface RowGroups {
   /** Number of blocks. */
   readonly blocks: number;
-  /** Rows of a group: at most 4. */
+  /** Rows per group, at most 4. */
   readonly together: number;
   /** The rows of a block. */
   range(f: Func, block: I32): RowRange;
   /**
-   * Writes a loop over the groups of a block; `body` gets the first row. The last group begins early enough to be whole: rows
-   * before it may be computed twice, so that a body may not read what it writes.
+   * Writes a loop over the groups of a block; `body` gets the first row. The last group begins early enough to be whole, so
+   * rows may be computed twice, and `body` must not read values that it writes.
    */
   each(f: Func, rows: RowRange, body: (row: I32) => void): void;
 }
@@ -79,7 +79,7 @@ export interface RowGroups {
 export function rowGroups(rows: number, size: number, { most = 4, elements = 8192 } = {}): RowGroups {
   const together = Math.min(most, rows);
   const perBlock = together * Math.max(1, Math.round(elements / (size * together)));
-  // The last block also has rows that would be less than a group.
+  // The last block also has the remaining rows if they are fewer than a group.
   const blocks = Math.ceil((rows - together + 1) / perBlock);
   return {
     blocks,
@@ -99,8 +99,8 @@ export function rowGroups(rows: number, size: number, { most = 4, elements = 819
 }
 
 /**
- * The lanes of each of one to four vectors combined, (0 + 2) + (1 + 3), in the lanes of one vector. Default: their sums. Lanes
- * without a vector hold copies.
+ * Combines the lanes of each of one to four vectors, by default to their sum, (0 + 2) + (1 + 3): one lane of the result per
+ * vector. Lanes without a vector hold copies.
  */
 export function acrossLanes(f: Func, vectors: readonly V128[], combine = f32x4.add): V128 {
   const kept = vectors.map((x) => f.let(x));

@@ -19,7 +19,7 @@ interface Samples {
   readonly count: I32;
 }
 
-/** Visits the partials of a part; `end` is written where a sample ends. */
+/** Writes a loop over the partials of a part; the code of `end` runs after each sample. */
 function eachPartial(
   f: Func,
   { partials, first, count }: Samples,
@@ -35,7 +35,7 @@ function eachPartial(
 
 const finiteOf = (at: I32): F64 => f64.fromU(load("i32", at, AT.finite));
 
-/** Everything that a column may need. */
+/** All values that the columns' expressions use. */
 function summaryOf(f: Func, samples: Samples, elements: I32): WasmSummary {
   const [finite, zeros] = [f.let(int(0)), f.let(int(0))];
   const sums = {

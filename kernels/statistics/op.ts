@@ -130,7 +130,7 @@ function checkParts(x: Tensor, parts: readonly Segment[]): void {
   if (first < 0) return;
   const { length, every } = parts[first].rows!;
   if (parts.slice(first).every(({ rows }) => rows?.length === length && rows.every === every)) return;
-  throw new UserError("statistics: expected parts with equal rows after all others, found other parts.");
+  throw new UserError("statistics: expected all parts with rows to come last and to have equal rows.");
 }
 
 /** Smallest number of partials whose size is a multiple of ALIGN, so that a buffer can be bound after them. */

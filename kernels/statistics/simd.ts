@@ -12,16 +12,16 @@ import { type Local, type Module, select, type V128, v128, type Value } from "..
 import type { RowsAttrs } from "./chunks.ts";
 import { PARTIAL } from "./table.ts";
 
-/** Offsets in a partial, in bytes: numbers of finite elements and of zeros (i32), extremes (f32), mean and m2 (f64). */
+/** Offsets in a partial, in bytes: counts of finite elements and of zeros (i32), extremes (f32), mean and m2 (f64). */
 export const AT = { finite: 0, zeros: 4, low: 8, high: 12, mean: 16, m2: 24 } as const;
 
-/** Chunks per block: some 5 microseconds. */
+/** Chunks per block, which take about 5 microseconds. */
 const CHUNKS = 16;
 
 /** Elements between two additions of the sums to doubles. */
 const PIECE = 1024;
 
-/** Where the elements of a chunk are: rows of `length` elements, the first at address `at`, `stride` bytes apart. */
+/** The location of a chunk's elements: rows of `length` elements, the first at address `at`, `stride` bytes apart. */
 interface Place {
   readonly at: I32;
   readonly rows: I32;
@@ -34,7 +34,7 @@ type Take = (x: V128, accumulator: number, only: V128 | undefined) => void;
 
 const FIRST_LANE = lanes([-1, 0, 0, 0]);
 
-/** Visits a chunk; `flush` is called so often that sums of floats stay exact enough, and at the end. */
+/** Writes a loop over a chunk; `flush` runs often enough that sums of floats stay accurate, and at the end. */
 function visit(f: Func, { at, rows, length, stride }: Place, take: Take, flush: () => void): void {
   const [row, rowsLeft, pending] = [f.let(at), f.let(rows), f.let(int(0))];
   const take4 = (address: I32, accumulators: number): void => {
@@ -93,7 +93,7 @@ interface First {
   readonly sum: Local<"f64">;
 }
 
-/** Sums that a careful pass divides by this cannot overflow; what it loses in subnormals the second pass finds. */
+/** A careful pass divides by this so that sums cannot overflow; the second pass corrects the loss from subnormals. */
 const SHRUNK = 2 ** 11;
 
 /** The finite elements among those that count; undefined: all four. */
@@ -103,7 +103,7 @@ function maskOf(f: Func, careful: boolean, x: V128, only: V128 | undefined): V12
   return f.let(only ? v128.and(finite, only) : finite);
 }
 
-/** Counts, extremes and the sum. Without `careful`, elements that are not finite make the sum so. */
+/** Counts, extremes and the sum. Without `careful`, the sum is not finite if an element is not. */
 function firstPass(f: Func, place: Place, careful: boolean): First {
   const sum = summed(f);
   const [zeros, finite] = [f.local("v128"), f.local("v128")];
@@ -190,7 +190,7 @@ function partialFunction(module: Module, careful?: FunctionRef): FunctionRef {
   });
 }
 
-/** The function of partials in each module: all tensors share it, and it takes longer to write than what calls it. */
+/** The function that computes partials, by module: all tensors share it, because writing it takes longer than its callers. */
 const partialFunctions = new WeakMap<Module, FunctionRef>();
 
 function partialIn(module: Module): FunctionRef {
@@ -199,7 +199,7 @@ function partialIn(module: Module): FunctionRef {
   return known;
 }
 
-/** Where the elements of a chunk of contiguous elements are, given its row of the table. */
+/** The location of a chunk of contiguous elements, from its row of the table. */
 function contiguous(f: Func, x: I32, row: I32): Place {
   const [share, shares, begin, size] = [0, 4, 8, 12].map((offset) => f.let(load("i32", row, offset)));
   // Shares begin at multiples of four elements of the tensor.
@@ -214,7 +214,7 @@ function contiguous(f: Func, x: I32, row: I32): Place {
   return { at: element(x, from), rows: int(1), length, stride: int(0) };
 }
 
-/** Where the elements of a chunk of rows are: some rows of those that share a range. */
+/** The location of a chunk of rows, one of the chunks that share a range of rows. */
 function inRows(f: Func, x: I32, row: I32, { length, every }: RowsAttrs): Place {
   const [share, shares, begin, size] = [0, 4, 8, 12].map((offset) => f.let(load("i32", row, offset)));
   const count = f.let(i32.divU(size, length));

@@ -197,7 +197,7 @@ export async function* statRows(
   }
   if (!range.any) {
     throw new UserError(
-      `${place}: no stat records; a run writes them for what its configuration tracks.`,
+      `${place}: no stat records; a run writes them for the tensors that its configuration tracks.`,
     );
   }
   for (const one of criteria) throwMissing(place, one.option, one.missing, one.seen);

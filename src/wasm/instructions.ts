@@ -226,7 +226,7 @@ export const atomic = {
   /** Adds, and returns the value before. */
   add: (address: Int, by: Int, offset = 0): I32 =>
     access("i32", [0xfe, 0x1e], 2, offset, int(address), int(by)),
-  /** Waits while the value is `expected`, at most `nanoseconds`: 0 woken, 1 another value, 2 timed out. */
+  /** Waits while the value is `expected`, at most `nanoseconds`; returns 0 if woken, 1 if the value differs, 2 if timed out. */
   wait: (address: Int, expected: Int, nanoseconds: bigint, offset = 0): I32 =>
     access("i32", [0xfe, 0x01], 2, offset, int(address), int(expected), long(nanoseconds)),
   /** Wakes up to `count` threads that wait at the address; returns how many. */

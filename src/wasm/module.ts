@@ -21,14 +21,14 @@ export interface FunctionRef<R extends Type | undefined = Type | undefined> {
   readonly result: R;
 }
 
-/** Leaves a block, or starts the next round of a loop; with a condition, only if it is not 0. */
+/** Leaves a block, or starts the next iteration of a loop; with a condition, only if it is not 0. */
 export type Jump = (condition?: Int) => void;
 
 /** Writes the body of a function. */
 export interface Func {
   /** The module, for functions that this one calls. */
   readonly module: Module;
-  /** A new variable, 0 at first. */
+  /** A new variable, initially 0. */
   local<T extends Type>(type: T): Local<T>;
   /** A new variable with a value. */
   let<T extends Type>(value: Value<T>): Local<T>;
@@ -46,9 +46,9 @@ export interface Func {
   while(condition: () => Int, body: () => void): void;
   /** Runs `then` if the condition is not 0, else `otherwise`. */
   if(condition: Int, then: () => void, otherwise?: () => void): void;
-  /** A block that `leave` leaves. */
+  /** A block; `leave` jumps to its end. */
   block(body: (leave: Jump) => void): void;
-  /** A loop without end: `again` starts its next round; it ends when a round ends. */
+  /** A loop: `again` starts the next iteration; the loop ends if an iteration reaches its end. */
   repeat(body: (again: Jump) => void): void;
   /** Calls a function for its effect. */
   call(f: FunctionRef, ...operands: readonly (Value | number)[]): void;
@@ -91,7 +91,7 @@ export type Params<P extends readonly Type[]> = { readonly [K in keyof P]: Local
 
 /** A module under construction. */
 export interface Module {
-  /** Adds a function; one with the same code as an earlier one is that one. */
+  /** Adds a function; if an earlier one has the same code, returns that one. */
   func<const P extends readonly Type[], R extends Type | undefined = undefined>(
     signature: Signature<P, R>,
     body: (f: Func, ...params: Params<P>) => R extends Type ? Value<R> : void,
@@ -104,7 +104,7 @@ export interface Module {
   binary(): Uint8Array<ArrayBuffer>;
 }
 
-/** What a module imports, and where its constants are. */
+/** The imports of a module, and the addresses of its constants. */
 export interface ModuleOptions {
   /** The memory it imports as env.memory, in pages of 64 KiB. */
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean };
@@ -116,7 +116,7 @@ export interface ModuleOptions {
 
 const signatureKey = ({ params, result }: Signature): string => `${params.join(",")}>${result ?? ""}`;
 
-/** Text that is equal exactly if the bytes are. */
+/** Bytes as text, so that they can be the key of a map. */
 function textOf(code: Uint8Array): string {
   let text = "";
   for (let i = 0; i < code.length; i += 8192) text += String.fromCharCode(...code.subarray(i, i + 8192));

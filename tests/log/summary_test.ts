@@ -156,7 +156,7 @@ Deno.test("statRows() reports an unknown name at the end of the log, with the ne
   await refused({ steps: [1, 9] }, "--steps 1..9: no such record in log.ndjson, found steps 10 to 30.");
   await refused(
     {},
-    "log.ndjson: no stat records; a run writes them for what its configuration tracks.",
+    "log.ndjson: no stat records; a run writes them for the tensors that its configuration tracks.",
     [stepOf(1, 4)],
   );
   const many = Array.from({ length: 40 }, (_, i) => stat(1, "param", `p${i}.weight`, null, { l2: 1 }));
