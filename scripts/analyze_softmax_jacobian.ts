@@ -63,7 +63,7 @@ interface Subject {
   readonly experiment: Experiment;
   readonly checkpoints: readonly jacobian.StepCheckpoint[] | undefined;
   readonly steps: readonly number[];
-  /** The folder of runs that the analysis goes into. */
+  /** The folder of runs in which the analysis creates its folder. */
   readonly dir: string;
   /** The subject's description in the comment of the analysis's config.yaml. */
   readonly about: string;

@@ -69,7 +69,7 @@ interface Extreme {
 /** The result of a text, of a split, or of all texts. */
 interface PerplexityRow extends Perplexity {
   readonly name: string;
-  /** Only for a split, as are the next three, which also need answers to score. */
+  /** This and the next three are only for a split; the next three also need answers to score. */
   readonly accuracy?: number;
   readonly answer_loss?: number;
   readonly answer_accuracy?: number;

@@ -139,7 +139,7 @@ function recordsFile(path: string): LogWriter {
   };
 }
 
-/** The second writer of records: a file, or stdout, whose closing ends the run as Ctrl-C does. */
+/** The second writer of records: a file, or stdout; if stdout is closed, the run ends as after Ctrl-C. */
 function recordsTo(target: string | undefined, stop: AbortController): LogWriter | undefined {
   if (target !== "-") return target === undefined ? undefined : recordsFile(target);
   const out = stdoutLog();

@@ -5,16 +5,16 @@
     deno task import_model gpt-folder --out runs/mine
 
 The folder has GPT-2's layout: config.json and model.safetensors with its names. nanoGPT's Linear weights are [out, in]
-and GPT-2's Conv1D [in, out], so they are transposed; biases that nanoGPT left out are written as zeros; what
-torch.compile (`_orig_mod.`) and DistributedDataParallel (`module.`) put into names is dropped, in any order and place; the
-tied head is left out. nanoGPT applies the exact GELU, so activation_function is "gelu"; a model that
-`GPT.from_pretrained` filled with GPT-2's own parameters wants --activation gelu_new.
+and GPT-2's Conv1D [in, out], so they are transposed; biases that nanoGPT left out are written as zeros; the
+parts of names that torch.compile (`_orig_mod.`) and DistributedDataParallel (`module.`) add are removed, in any order and
+place; the tied head is left out. nanoGPT applies the exact GELU, so activation_function is "gelu"; a model that
+`GPT.from_pretrained` filled with GPT-2's parameters needs --activation gelu_new.
 
 With the meta.pkl of a character dataset (data/shakespeare_char/meta.pkl) its characters become tokenizer.json. Without
-it heed takes GPT-2's tokenizer where its files are put in the folder, and token ids otherwise.
+it heed uses GPT-2's tokenizer if its files are in the folder, otherwise token ids.
 
-Only tensors and plain values are read from the checkpoint (weights_only); meta.pkl is a pickle, which can run code: name
-none that you do not trust.
+Only tensors and plain values are read from the checkpoint (weights_only); meta.pkl is a pickle, which can run code: use
+only files that you trust.
 """
 
 import argparse

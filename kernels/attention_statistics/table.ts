@@ -286,13 +286,13 @@ const namesOf = (repeated: boolean): string[] =>
  * of row i; m_i = sum_j A_ij; p_i: the query's position among the keys, i, or i + S - T if aligned "bottom-right". Entropy,
  * effective keys and distance are those of A_ij / m_i, so that they mean the same for every activation; a row of mass 0 has
  * entropy 0, one effective key and distance 0. Learned keys (`extra`) have no position: they are never the key of `sink`,
- * `previous`, `self`, `induction` or `duplicate`, and only the distances leave them out, over the rows that see another key.
+ * `previous`, `self`, `induction` or `duplicate`, and only the distances exclude them, and rows that see no other key.
  *
  * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: divided by ln n_i, over the rows with n_i >= 2
  * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); of undivided sigmoid, NaN for other activations
  * - rowmass, rowmass_std: mean and standard deviation (population) of m_i over rows
  * - max: max_j A_ij; argmax_distance: p_i - j of the largest weight, the first if equal
- * - sink, previous: A_ij of key 0 and of key p_i - 1, over the rows with p_i >= 1 (sink: that also see key 0)
+ * - sink, previous: A_ij of key 0 and of key p_i - 1, over the rows with p_i >= 1 (for sink only those that see key 0)
  * - self: A_ij of key p_i
  * - distance: sum_j A_ij (p_i - j), with A_ij divided by the mass on keys that have a position; effective_keys: exp(entropy)
  * - sparsity: share of the row's visible entries below 0.01 / n_i

@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { refused, UserError } from "../base/errors.ts";
 
-/** Whether the lock file is removed in the end; not on Windows, where no inode tells a file from its successor. */
+/** Whether the lock file is removed at the end; not on Windows, which has no inodes to distinguish a file from a new one. */
 const REMOVES = Deno.build.os !== "windows";
 
 /** The missing folders on a path, deepest first. */
