@@ -1,15 +1,15 @@
 // Statistics of dL/dpattern and dL/dscores in WebAssembly: a block recomputes the scores s and the products dA = dz . v of a tile
 // of query rows, two rows at a time, and from them ds as the backward pass does; one record of sums per block goes to scratch.
-import { element, f32x4, f64, type Func, i32, load, loadSplat, sumLanes } from "../../src/wasm/mod.ts";
-import { type F32, type I32, type V128, v128 } from "../../src/wasm/mod.ts";
+import { element, f32x4, f64, type Func, type I32, i32, load, loadSplat } from "../../src/wasm/mod.ts";
+import { type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
+import { rowProduct } from "../attention/simd/tiles.ts";
+import { gradientsOf, isKnown } from "../attention/simd/weights.ts";
 import { type AttentionAttrs, attentionSizes, hasRowTerm, isExact } from "../attention/sizes.ts";
-import { arrayBytes, forKeys, forRows, headOf, loadPart, rowsOfTile, scoreModifier } from "./pairs.ts";
-import { largestOf, mergePhase, newSums, recordElements, storeRecord, vectorCount } from "./sums.ts";
-import { type RecordOfSums, type Sums, vectorSum } from "./sums.ts";
+import { arrayBytes, forKeys, forRows, type Product, scoresOf, type Tile } from "./pairs.ts";
+import { largestOf, type RecordOfSums, simdOfTiles, type Sums, vectorCount, vectorSum } from "./sums.ts";
 import { type AttentionStatistic, wasmColumns } from "./table.ts";
-import { isKnown, scoreGradients } from "./weights.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
@@ -45,16 +45,33 @@ function gradientSums(f: Func) {
   };
 }
 
-/** The dot product of two rows. */
-function dot(f: Func, x: I32, y: I32, size: number): F32 {
-  const [a, b, sum] = [f.let(x), f.let(y), f.let(f32x4.splat(0))];
-  const add = (read: (at: I32) => V128) => f.set(sum, f32x4.madd(read(a), read(b), sum));
-  f.loop(0, Math.floor(size / 4), 1, () => {
-    add((at) => load("v128", at));
-    for (const at of [a, b]) f.set(at, i32.add(at, 16));
+/** Adds the rows of a tile to the sums. */
+function addTile(f: Func, tile: Tile, sums: Sums, inputs: readonly I32[]): void {
+  const { call, call: { sizes: { T, H, DV }, attrs }, head: { b, h } } = tile;
+  const [q, k, v, dz] = inputs;
+  const saved = hasRowTerm(attrs) ? f.let(element(inputs[4], tile.index, 4 * T)) : undefined;
+  const inner = inputs[4 + Number(hasRowTerm(attrs))];
+  const weights: Product = {
+    ...{ x: dz, y: v, size: DV },
+    kept: (products, { keep }, j) => keep ? f32x4.mul(products, keep(j)) : products,
+  };
+  forRows(f, tile, [scoresOf(q, k, call), weights], (row) => {
+    const z = f.let(i32.add(i32.mul(i32.add(i32.mul(b, T), row.i), H), h));
+    const rowOf = (x: I32): I32 => element(x, z, 4 * DV);
+    const terms = {
+      term: f.let(saved ? loadSplat(element(saved, row.i)) : f32x4.splat(1)),
+      delta: f.let(f32x4.splat(isExact(attrs) ? rowProduct(f, rowOf(dz), rowOf(inner), DV) : 0)),
+    };
+    const [pattern, scores] = [gradientSums(f), gradientSums(f)];
+    forKeys(f, row, (at) => {
+      const [score, da] = [f.let(load("v128", at)), f.let(load("v128", at, arrayBytes(call.sizes)))];
+      const seen = f.let(f32x4.ne(score, -Infinity));
+      pattern.add(da, seen);
+      scores.add(gradientsOf(f, attrs, { score, seen }, da, terms).ds, seen);
+    });
+    pattern.addTo(sums, "pattern");
+    scores.addTo(sums, "scores");
   });
-  if (size % 4) add((at) => loadPart(at, size % 4, 0));
-  return sumLanes(sum);
 }
 
 /**
@@ -62,61 +79,17 @@ function dot(f: Func, x: I32, y: I32, size: number): F32 {
  * the attention.
  */
 export function gradientStatisticsSimd(
-  { inputs: specs, attrs }: Call<AttentionAttrs>,
+  { inputs, attrs }: Call<AttentionAttrs>,
   table: Readonly<Record<string, AttentionStatistic>>,
 ): Simd | undefined {
-  if (attrs.dropout.p > 0 || !isKnown(attrs)) return undefined;
-  const sizes = attentionSizes(specs);
-  const { B, T, H, D, DV } = sizes;
-  const rows = rowsOfTile(sizes);
-  const tiles = Math.ceil(T / rows);
-  const label = "attention gradient statistics";
-  const last = 4 + Number(hasRowTerm(attrs));
-  return {
-    scratch: [recordElements(RECORD, B * H * tiles)],
-    own: arrayBytes(sizes),
-    phases: [
-      {
-        label,
-        blocks: B * H * tiles,
-        kernel(f, block, { inputs, scratch, own }) {
-          const [q, k, v, dz] = inputs;
-          const at = f.let(i32.divU(block, tiles));
-          const head = headOf(f, at, sizes, attrs);
-          const first = f.let(i32.mul(i32.remU(block, tiles), rows));
-          const sums = newSums(f, RECORD);
-          const modify = scoreModifier(f, head, attrs, inputs.slice(inputs.length - attrs.tables.length));
-          const scores = (x: V128, i: I32, j: I32): V128 => modify(f32x4.mul(x, attrs.scale), i, j);
-          const tile = { head, first, rows, memory: own, arrays: 2 };
-          const products = [
-            { x: q, y: k, size: D, kept: scores },
-            { x: dz, y: v, size: DV, kept: (x: V128) => x },
-          ];
-          const term = hasRowTerm(attrs) ? f.let(element(inputs[4], at, 4 * T)) : undefined;
-          forRows(f, tile, sizes, attrs, products, (row) => {
-            const z = f.let(i32.add(i32.mul(i32.add(i32.mul(head.batch, T), row.i), H), head.head));
-            const [dzRow, innerRow] = [dz, inputs[last]].map((x) => x && element(x, z, 4 * DV));
-            const terms = {
-              term: f.let(term ? loadSplat(element(term, row.i)) : f32x4.splat(1)),
-              delta: f.let(f32x4.splat(isExact(attrs) ? dot(f, dzRow, innerRow, DV) : 0)),
-            };
-            const [pattern, scores] = [gradientSums(f), gradientSums(f)];
-            forKeys(f, row, (at) => {
-              const [s, da] = [f.let(load("v128", at)), f.let(load("v128", at, arrayBytes(sizes)))];
-              const isSeen = f.let(f32x4.ne(s, -Infinity));
-              pattern.add(da, isSeen);
-              scores.add(f.let(scoreGradients(f, attrs, s, da, terms)), isSeen);
-            });
-            pattern.addTo(sums, "pattern");
-            scores.addTo(sums, "scores");
-          });
-          storeRecord(f, scratch[0], block, RECORD, sums);
-        },
-      },
-      mergePhase({
-        label: `${label} of heads`,
-        ...{ sizes, tiles, record: RECORD, columns: wasmColumns(table) },
-      }),
-    ],
-  };
+  if (!isKnown(attrs)) return undefined;
+  return simdOfTiles({
+    label: "attention gradient statistics",
+    call: { sizes: attentionSizes(inputs), attrs },
+    record: RECORD,
+    arrays: 2,
+    numbers: 0,
+    add: addTile,
+    columns: wasmColumns(table),
+  });
 }

@@ -7,15 +7,13 @@ import { type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS } from "../attention/activations.ts";
+import { isKnown, TINY, weightsOf } from "../attention/simd/weights.ts";
 import { attentionSizes, hasRowTerm, isBernoulli, isNormalised, queryOffset } from "../attention/sizes.ts";
 import type { AttentionSizes } from "../attention/sizes.ts";
 import { exp, log } from "../expression/vector_functions.ts";
-import { arrayBytes, forKeys, forRows, headOf, type QueryRow, roundedDown, roundedUp } from "./pairs.ts";
-import { rowsOfTile, scoreModifier } from "./pairs.ts";
-import { largestOf, mergePhase, newSums, recordElements, storeRecord } from "./sums.ts";
-import { type RecordOfSums, type Sums, vectorCount, vectorSum } from "./sums.ts";
+import { arrayBytes, forKeys, forRows, type QueryRow, scoresOf, type Tile } from "./pairs.ts";
+import { largestOf, type RecordOfSums, simdOfTiles, type Sums, vectorCount, vectorSum } from "./sums.ts";
 import { ATTENTION_TABLE, columnNames, type StatisticsAttrs, wasmColumns } from "./table.ts";
-import { isKnown, TINY, weightsOf } from "./weights.ts";
 
 /** The sums of a record; the merge phase sets the last two, the number of samples and the sum of their norms. */
 const RECORD: RecordOfSums = {
@@ -52,7 +50,7 @@ interface Block {
 }
 
 /** What the scores of a row say: counts of visible keys and of finite scores, and sums over the finite ones. */
-function scoresOf(f: Func, row: QueryRow, { sizes, attrs }: Block) {
+function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
   const [seen, finite] = [vectorCount(f), vectorCount(f)];
   const [highest, placed] = [f.let(f32x4.splat(-Infinity)), f.let(f32x4.splat(-Infinity))];
   const moments = vectorSum(f, { squares: true });
@@ -132,7 +130,7 @@ function sumsOfWeights(
 
 /** The first key from `start` on whose score is at least `bound`, which some score is. */
 function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"> {
-  const [at, found] = [f.let(element(memory, roundedDown(start))), f.local("i32")];
+  const [at, found] = [f.let(element(memory, start)), f.local("i32")];
   const least = f.let(f32x4.splat(bound));
   f.while(() => {
     f.set(found, i32x4.bitmask(f32x4.ge(load("v128", at), least)));
@@ -148,19 +146,19 @@ function countRow(
   f: Func,
   row: QueryRow,
   { sizes, attrs, sums, weights }: Block,
-  { n, finite, moments, placed, highest }: ReturnType<typeof scoresOf>,
+  { n, finite, moments, placed, highest }: ReturnType<typeof sumsOfScores>,
   { mass, logs: _logs, ...of }: ReturnType<typeof sumsOfWeights>,
 ): void {
   const sequence = sizes.S - attrs.extra;
   const { add } = sums;
   const position = f.let(i32.add(row.i, queryOffset(sizes, attrs)));
-  const [first, end] = [f.let(roundedDown(row.start)), roundedUp(row.limit)];
-  const span = f.let(i32.sub(end, first));
+  const { start } = row;
+  const span = f.let(i32.sub(row.end, start));
   /** The weight of a key that has a position, 0 if it is not visible. */
   const weightOf = (key: I32): F64 => {
     const j = f.let(key);
-    const isThere = f.let(i32.and(i32.ltU(i32.sub(j, first), span), i32.ltU(j, sequence)));
-    const a = load("f32", element(row.memory, select(isThere, j, first)), weights);
+    const isThere = f.let(i32.and(i32.ltU(i32.sub(j, start), span), i32.ltU(j, sequence)));
+    const a = load("f32", element(row.memory, select(isThere, j, start)), weights);
     return f64.promote(select(isThere, a, float(0)));
   };
   const count = (name: string, condition: I32): Local<"i32"> => {
@@ -180,7 +178,7 @@ function countRow(
   add("bernoulli_entropy", isBernoulli(attrs) ? f64.div(of.bernoulli.sum, f64.fromU(n)) : double(NaN));
   const hasPrevious = count("rows_with_previous", i32.geS(position, 1));
   const seesFirst = f32.ne(load("f32", row.memory), -Infinity);
-  const sink = count("rows_sunk", i32.and(i32.and(hasPrevious, i32.eqz(row.start)), seesFirst));
+  const sink = count("rows_sunk", i32.and(i32.and(hasPrevious, i32.eqz(start)), seesFirst));
   add("sink", where(sink, weightOf(int(0))));
   add("previous", weightOf(i32.sub(position, 1)));
   add("self", weightOf(position));
@@ -239,7 +237,7 @@ function statisticsOfRow(
   column: (i: I32) => I32,
 ): void {
   const { attrs, sums: { add }, rows } = block;
-  const scores = scoresOf(f, row, block);
+  const scores = sumsOfScores(f, row, block);
   const { n, finite } = scores;
   f.if(n, () => {
     const termOfRow = f.let(term ? loadSplat(element(term, row.i)) : f32x4.splat(1));
@@ -261,55 +259,36 @@ function statisticsOfRow(
   });
 }
 
-/** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and its extras. */
-export function statisticsSimd({ inputs: specs, attrs }: Call<StatisticsAttrs>): Simd | undefined {
-  if (!isKnown(attrs)) return undefined;
-  const sizes = attentionSizes([specs[0], specs[1], specs[1]]);
-  const { B, T, H, D } = sizes;
-  const rows = rowsOfTile(sizes);
-  const tiles = Math.ceil(T / rows);
+/** Adds the rows of a tile to the sums. */
+function addTile(f: Func, tile: Tile, sums: Sums, [q, k, terms]: readonly I32[]): void {
+  const { first, rows, call: { sizes } } = tile;
+  const attrs = tile.call.attrs as StatisticsAttrs;
   const weights = arrayBytes(sizes);
-  const label = "attention statistics";
-  return {
-    scratch: [recordElements(RECORD, B * H * tiles)],
-    own: weights + 3 * rows,
-    phases: [
-      {
-        label,
-        blocks: B * H * tiles,
-        kernel(f, block, { inputs, scratch, own }) {
-          const at = f.let(i32.divU(block, tiles));
-          const head = headOf(f, at, sizes, attrs);
-          const first = f.let(i32.mul(i32.remU(block, tiles), rows));
-          const columns = f.let(i32.add(own, 4 * weights));
-          f.zero(columns, 12 * rows);
-          const sums = newSums(f, RECORD);
-          const modify = scoreModifier(f, head, attrs, inputs.slice(inputs.length - attrs.tables.length));
-          const kept = (x: V128, i: I32, j: I32): V128 => modify(f32x4.mul(x, attrs.scale), i, j);
-          const term = hasRowTerm(attrs) ? f.let(element(inputs[2], at, 4 * T)) : undefined;
-          const tile = { head, first, rows, memory: own, arrays: 2 };
-          forRows(f, tile, sizes, attrs, [{ x: inputs[0], y: inputs[1], size: D, kept }], (row) => {
-            const column = (i: I32): I32 => element(columns, i32.sub(i, first));
-            statisticsOfRow(f, row, { sizes, attrs, sums, weights, rows }, term, column);
-          });
-          addEntropies(f, columns, rows, sums);
-          storeRecord(f, scratch[0], block, RECORD, sums);
-        },
-      },
-      mergePhase({
-        label: `${label} of heads`,
-        ...{
-          sizes,
-          tiles,
-          record: RECORD,
-          columns: wasmColumns(ATTENTION_TABLE, columnNames(attrs)),
-          ofSample: ["rows", "squares"],
-        },
-        sample(head, sample) {
-          head.add("samples", isTrue(f64.gt(sample("rows"), double(0))));
-          head.add("pnorm", f64.sqrt(sample("squares")));
-        },
-      }),
-    ],
-  };
+  const columns = f.let(i32.add(tile.memory, 4 * weights));
+  f.zero(columns, 12 * rows);
+  const term = hasRowTerm(attrs) ? f.let(element(terms, tile.index, 4 * sizes.T)) : undefined;
+  forRows(f, tile, [scoresOf(q, k, tile.call)], (row) => {
+    const column = (i: I32): I32 => element(columns, i32.sub(i, first));
+    statisticsOfRow(f, row, { sizes, attrs, sums, weights, rows }, term, column);
+  });
+  addEntropies(f, columns, rows, sums);
+}
+
+/** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and its extras. */
+export function statisticsSimd({ inputs: [q, k], attrs }: Call<StatisticsAttrs>): Simd | undefined {
+  if (!isKnown(attrs)) return undefined;
+  return simdOfTiles({
+    label: "attention statistics",
+    call: { sizes: attentionSizes([q, k, k]), attrs },
+    record: RECORD,
+    arrays: 2,
+    numbers: 3,
+    add: addTile,
+    ofSample: ["rows", "squares"],
+    sample(head, sample) {
+      head.add("samples", isTrue(f64.gt(sample("rows"), double(0))));
+      head.add("pnorm", f64.sqrt(sample("squares")));
+    },
+    columns: wasmColumns(ATTENTION_TABLE, columnNames(attrs)),
+  });
 }

@@ -4,8 +4,11 @@
 import { element, f32x4, f64, f64x2, type Func, i32, i32x4, load, select } from "../../src/wasm/mod.ts";
 import type { F32, F64, I32, Local, V128 } from "../../src/wasm/mod.ts";
 import { double, f32, v128 } from "../../src/wasm/mod.ts";
-import type { Phase } from "../../src/graph/simd.ts";
-import type { AttentionSizes } from "../attention/sizes.ts";
+import type { Phase, Simd } from "../../src/graph/simd.ts";
+import type { AttentionCall } from "../attention/simd/points.ts";
+import { upTo } from "../attention/simd/tiles.ts";
+import { extrasOf } from "../attention/sizes.ts";
+import { headOf, rowsOfTile, type Tile } from "./pairs.ts";
 
 /** A head's sums by name. */
 export type SumsByName = (name: string) => F64;
@@ -90,23 +93,16 @@ export type Sums = ReturnType<typeof newSums>;
 
 const bytesOf = ({ names }: RecordOfSums): number => 8 * names.length;
 
-/** Elements of the scratch buffer for `count` records. */
-export const recordElements = (record: RecordOfSums, count: number): number =>
-  2 * record.names.length * count;
-
-/** Writes the `index`-th record. */
-export function storeRecord(f: Func, scratch: I32, index: I32, record: RecordOfSums, sums: Sums): void {
-  const at = f.let(element(scratch, index, bytesOf(record)));
-  record.names.forEach((name, k) => f.store(at, sums.of(name), 8 * k));
-}
-
-/** A merge phase: what it reads, and what it writes. */
-export interface Merge {
+/** An operation that sums over tiles of query rows, and its columns. */
+export interface TileSums {
   readonly label: string;
-  readonly sizes: AttentionSizes;
-  /** Number of records of each head of each sample. */
-  readonly tiles: number;
+  readonly call: AttentionCall;
   readonly record: RecordOfSums;
+  /** Arrays over the keys that each row of a tile has in memory, and numbers that each of its rows has after them. */
+  readonly arrays: number;
+  readonly numbers: number;
+  /** Writes the code that adds the rows of a tile to the sums. */
+  readonly add: (f: Func, tile: Tile, sums: Sums, inputs: readonly I32[]) => void;
   /** Names of sums that `sample` needs of each sample by itself. */
   readonly ofSample?: readonly string[];
   /** Called after each sample, with the sums of the head and those of the sample. */
@@ -115,12 +111,39 @@ export interface Merge {
   readonly columns: (sums: SumsByName) => readonly F64[];
 }
 
+/** The phases of an operation: one record of sums for each tile, then the columns of each head. */
+export function simdOfTiles(of: TileSums): Simd {
+  const { label, call, record, arrays } = of;
+  const { sizes: { B, T, H, S } } = call;
+  const rows = rowsOfTile(call.sizes);
+  const tiles = Math.ceil(T / rows);
+  return {
+    scratch: [2 * record.names.length * B * H * tiles],
+    own: 2 * arrays * upTo(S, 4) + of.numbers * rows,
+    phases: [{
+      label,
+      blocks: B * H * tiles,
+      kernel(f, block, { inputs, scratch: [scratch], own }) {
+        const index = f.let(i32.divU(block, tiles));
+        const sums = newSums(f, record);
+        const first = f.let(i32.mul(i32.remU(block, tiles), rows));
+        const extras = inputs.slice(inputs.length - extrasOf(call.attrs).length);
+        const head = headOf(f, index, call);
+        of.add(f, { call, head, index, first, rows, memory: own, arrays, extras }, sums, inputs);
+        const at = f.let(element(scratch, block, bytesOf(record)));
+        record.names.forEach((name, k) => f.store(at, sums.of(name), 8 * k));
+      },
+    }, mergePhase(of, tiles)],
+  };
+}
+
 /** The phase that adds the records of each head, of all samples, and writes its columns to the first output. */
-export function mergePhase(
-  { label, sizes: { B, H }, tiles, record, ofSample = [], sample, columns }: Merge,
+function mergePhase(
+  { label, call: { sizes: { B, H } }, record, ofSample = [], sample, columns }: TileSums,
+  tiles: number,
 ): Phase {
   return {
-    label,
+    label: `${label} of heads`,
     blocks: H,
     kernel(f, head, { scratch: [scratch], outputs: [output] }) {
       const sums = newSums(f, record);

@@ -1,5 +1,5 @@
 // The statistics of an attention matrix, one entry each: kernels, logs and charts read this table. A new statistic is an
-// entry here and its sum in statistics.wgsl.
+// entry here and its sum in statistics.wgsl and simd.ts.
 import type { AttentionAttrs } from "../attention/sizes.ts";
 import { among, deviation as deviationOf, mean, type SumsByName } from "./sums.ts";
 import { type F64, f64 } from "../../src/wasm/mod.ts";

@@ -141,7 +141,7 @@ function finish(
 }
 
 /** The sums of the lanes of four vectors, as one vector. */
-function sumsOfLanes(f: Func, x: readonly Local<"v128">[]): V128 {
+export function sumsOfLanes(f: Func, x: readonly Local<"v128">[]): V128 {
   const pair = (a: V128, b: V128) =>
     f.let(f32x4.add(v128.shuffle(a, b, [0, 4, 1, 5]), v128.shuffle(a, b, [2, 6, 3, 7])));
   const [low, high] = [pair(x[0], x[1]), pair(x[2], x[3])];

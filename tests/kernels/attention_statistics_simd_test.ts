@@ -10,6 +10,7 @@ import { ATTENTION_STATISTICS } from "../../kernels/attention_statistics/table.t
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu/device.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
+import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS, assertNear, KINDS, setting } from "./attention_statistics_cases.ts";
 import type { Setting, Sizes } from "./attention_statistics_dense.ts";
@@ -36,6 +37,7 @@ Deno.test("every activation, mask and modifier of attention has its statistics i
   const makes = [
     ...Object.values(ACTIVATIONS).map((options) => () => options),
     ...(["diag", "ste"] as const).map((backward) => () => ({ backward })),
+    () => ({ dropout: { p: 0.5, site: 1, seed: input("seed", [2], "u32") } }),
     ...Object.values(KINDS).map((make) => (s: Setting) => make(s).options),
   ];
   for (const [i, make] of makes.entries()) {

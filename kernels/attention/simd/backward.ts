@@ -3,7 +3,7 @@
 // to dq is summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are left out.
 import type { Addresses, Phase } from "../../../src/graph/simd.ts";
 import { element, f32x4, type Func, type FunctionRef, type I32, i32 } from "../../../src/wasm/mod.ts";
-import { type Int, load, loadSplat, type Local, sumLanes } from "../../../src/wasm/mod.ts";
+import { type Int, load, loadSplat, type Local } from "../../../src/wasm/mod.ts";
 import { extrasOf, hasRowTerm, isExact } from "../sizes.ts";
 import {
   type AttentionCall,
@@ -14,7 +14,7 @@ import {
   queryHead,
   tileVisible,
 } from "./points.ts";
-import { forGroups, helper, lesser, loadColumns, panelPack, product, rowCopy, rowStore } from "./tiles.ts";
+import { forGroups, helper, lesser, panelPack, product, rowCopy, rowProduct, rowStore } from "./tiles.ts";
 import { upTo } from "./tiles.ts";
 import { gradientsOf } from "./weights.ts";
 
@@ -94,16 +94,10 @@ export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: A
       const [dz, inner] = [at.inputs[3], at.inputs[5]];
       const first = f.let(i32.mul(block, 64));
       f.loop(first, lesser(f, i32.add(first, 64), rows), 1, (row) => {
-        const [a, b] = [dz, inner].map((x) => f.let(element(x, row, 4 * DV)));
-        const sum = f.let(f32x4.splat(0));
-        const whole = DV - DV % 4;
-        f.loop(0, 4 * whole, 16, (e) => {
-          f.set(sum, f32x4.madd(load("v128", i32.add(a, e)), load("v128", i32.add(b, e)), sum));
-        });
-        if (DV % 4) f.set(sum, f32x4.madd(loadColumns(a, DV, whole), loadColumns(b, DV, whole), sum));
+        const [a, b] = [dz, inner].map((x) => element(x, row, 4 * DV));
         const [bt, h] = [f.let(i32.divU(row, H)), i32.remU(row, H)];
         const head = i32.add(i32.mul(i32.divU(bt, T), H), h);
-        f.store(element(to(at), i32.add(i32.mul(head, T), i32.remU(bt, T))), sumLanes(sum));
+        f.store(element(to(at), i32.add(i32.mul(head, T), i32.remU(bt, T))), rowProduct(f, a, b, DV));
       });
     },
   };

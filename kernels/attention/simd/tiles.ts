@@ -12,7 +12,15 @@ import {
   select,
   v128,
 } from "../../../src/wasm/mod.ts";
-import type { FunctionRef, I32, Int, Local, V128 } from "../../../src/wasm/mod.ts";
+import {
+  type F32,
+  type FunctionRef,
+  type I32,
+  type Int,
+  type Local,
+  sumLanes,
+  type V128,
+} from "../../../src/wasm/mod.ts";
 
 /** A function of `count` integers that returns nothing. */
 export function helper(
@@ -111,6 +119,19 @@ export function loadColumns(address: Int, columns: number, e: number): V128 {
   const rest = columns - e;
   if (rest >= 4) return x;
   return v128.and(x, lanes([0, 1, 2, 3].map((c) => c < rest ? -1 : 0) as [number, number, number, number]));
+}
+
+/** The dot product of two rows of `columns` numbers. */
+export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
+  const [a, b, sum] = [f.let(x), f.let(y), f.let(f32x4.splat(0))];
+  const whole = columns - columns % 4;
+  f.loop(0, 4 * whole, 16, (e) => {
+    f.set(sum, f32x4.madd(load("v128", i32.add(a, e)), load("v128", i32.add(b, e)), sum));
+  });
+  if (columns % 4) {
+    f.set(sum, f32x4.madd(loadColumns(a, columns, whole), loadColumns(b, columns, whole), sum));
+  }
+  return sumLanes(sum);
 }
 
 /**

@@ -47,6 +47,8 @@ interface NormalisedCode {
   readonly weigh: Weigh;
   /** Weight a and share w of a score (see `NormalisedActivation`). */
   readonly weight: (f: Func, score: V128, term: V128) => { a: V128; share: V128 };
+  /** The logarithm of a weight above 0. Default: computed from the weight. */
+  readonly logWeight?: (score: V128, term: V128) => V128;
 }
 
 /** Writes the code of every four keys of a row. */
@@ -85,7 +87,10 @@ const LOWEST = -3.4028234663852886e38;
 
 /** e^s / sum of e^s; a score of NaN reaches the sum. `firstTop` and `firstSum` start the maximum and the sum. */
 function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
+  // No weight is above 1, however the log-sum-exp is rounded.
+  const logWeight = (score: V128, term: V128): V128 => f32x4.pmin(f32x4.sub(score, term), 0);
   return {
+    logWeight,
     weigh(f, row) {
       const top = f.let(f32x4.splat(firstTop));
       eachScore(f, row, (score) => {
@@ -109,7 +114,7 @@ function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
       };
     },
     weight(f, score, term) {
-      const a = f.let(expOfNegative(f, f32x4.pmin(f32x4.sub(score, term), 0)));
+      const a = f.let(expOfNegative(f, logWeight(score, term)));
       return { a, share: a };
     },
   };
@@ -245,11 +250,32 @@ const BACKWARD: Readonly<
   ste: (_a, _share, da) => da,
 };
 
+/** Lower bound of weights before a logarithm. */
+export const TINY = 1e-37;
+
+/** Weights of scores before dropout, and their logarithms where they are above 0; `term` has the row term in each lane. */
+export function weightsOf(
+  f: Func,
+  attrs: AttentionAttrs,
+  score: V128,
+  term: V128,
+): { a: Local<"v128">; logA: V128 } {
+  const definition = ACTIVATIONS[attrs.activation];
+  const code = NORMALISED[attrs.activation];
+  const phi = definition.normalised ? undefined : elementwise(f, definition, score).phi;
+  const a = f.let(phi ? scaled(attrs, term, phi) : code!.weight(f, score, term).a);
+  return { a, logA: code?.logWeight?.(score, term) ?? log(f, f32x4.pmax(a, TINY)) };
+}
+
+/** An element-wise weight divided as the row's weights are. */
+const scaled = ({ divide }: AttentionAttrs, term: V128, x: V128): V128 =>
+  divide === "none" ? x : f32x4.mul(term, x);
+
 /** Weights of pairs before dropout and the gradients of their scores, from those of the weights. */
 export function gradientsOf(
   f: Func,
   attrs: AttentionAttrs,
-  { score, seen }: Pairs,
+  { score, seen }: Pick<Pairs, "score"> & { readonly seen: V128 },
   da: V128,
   { term, delta }: RowTerms,
 ): { a: Local<"v128">; ds: Local<"v128"> } {
@@ -262,6 +288,5 @@ export function gradientsOf(
     return { ds: visible(ds), a: visible(a) };
   }
   const { phi, slope } = elementwise(f, definition, score);
-  const scaled = (x: V128): V128 => attrs.divide === "none" ? x : f32x4.mul(term, x);
-  return { a: visible(scaled(phi)), ds: visible(f32x4.mul(scaled(slope()), da)) };
+  return { a: visible(scaled(attrs, term, phi)), ds: visible(f32x4.mul(scaled(attrs, term, slope()), da)) };
 }
