@@ -71,7 +71,7 @@ export const ATTENTION_CHOICES = {
       wgsl: "select(0f, da, seen)",
     },
   },
-  /** Maps query head h of H to the key/value head it uses, of HKV; also as WGSL, with the inverse mapping. */
+  /** Maps query head h (of H) to its key/value head (of HKV); also as WGSL, with the inverse mapping. */
   kvHead: {
     grouped: {
       keyHead: (h: number, H: number, HKV: number): number => Math.floor(h * HKV / H),

@@ -5,7 +5,7 @@ import softmaxWgsl from "./softmax.wgsl" with { type: "text" };
 
 /**
  * a_j = e^{s_j} / sum_k e^{s_k}, where the sum is over the row and, if given, an extra logit. The row term is the log-sum-exp.
- * w = a and W = 1, which includes the weight of the extra logit; the gradient of that weight is 0.
+ * In the row's Jacobian w = a and W = 1; W includes the weight of the extra logit, whose gradient is 0.
  *
  * @param firstLogit the extra logit; -Infinity: none
  */

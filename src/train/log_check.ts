@@ -69,7 +69,7 @@ export function logFault(scan: LogScan, { step, log }: LogStart): string | undef
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;
   const after = broken === undefined ? "" : `, line ${broken} is not a record`;
-  const hole = stray === undefined ? "" : `, step ${stray} instead of ${steps + 1}`;
+  const hole = stray === undefined ? "" : `, found step ${stray}, expected step ${steps + 1}`;
   if (!log) {
     // Older checkpoints have no seal, but every step has a record.
     return steps >= step ? undefined : `${path}: has the records of ${steps} of ${step} steps${hole}${after}`;

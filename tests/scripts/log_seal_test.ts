@@ -79,7 +79,7 @@ Deno.test("a shorter, damaged, changed, missing or foreign log, or one with gaps
       [lines.slice(0, 1), `has 1 ${sealed}`, 0],
       [lines.slice(0, at4 - 1), `has ${at4 - 1} ${sealed}`, 2],
       [without(at4 - 1), lacking, 2],
-      [without(1), `${lacking}, step 2 instead of 1`, 0],
+      [without(1), `${lacking}, found step 2, expected step 1`, 0],
       [
         [...lines.slice(0, at2 + 1), "\0".repeat(20), ...lines.slice(at2 + 2)],
         `has ${at2 + 1} ${sealed}, line ${at2 + 2} is not a record`,
