@@ -1,12 +1,13 @@
-// Chooses a run's device, and gives the reason in one line. A hardware GPU is always chosen; between a software adapter and
-// the CPU, which are the same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
+// Chooses a run's device, and gives the reason in one line. Between a GPU and the CPU, short measurements of both decide. A
+// software adapter is the same processor as the CPU device and slower: it is used only if requested.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
-import { CPU_NAME, cpuDevice } from "./cpu/device.ts";
+import { cpuDevice } from "./cpu/device.ts";
+import { type HostFeatures, hostFeatures } from "./cpu/features.ts";
 import type { Device, DEVICE_CHOICES } from "./device.ts";
-import { estimateSeconds, type Workload } from "./estimate.ts";
+import { estimateSeconds, type Speed, speedOf, type Workload } from "./probe.ts";
 import { referenceDevice } from "./reference.ts";
-import { adapterName, findAdapter, isSoftware, targetOf, webgpuDevice } from "./webgpu.ts";
+import { adapterName, findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
 
 /** A device, and why it was chosen. */
 export interface Chosen {
@@ -14,6 +15,20 @@ export interface Chosen {
   readonly device: Device;
   /** One line: the device's name, a colon, the reason. */
   readonly reason: string;
+  /** Estimated seconds of the work on each device, if they decided. */
+  readonly estimates?: { readonly webgpu: number; readonly cpu: number };
+}
+
+/** Options of the choice. */
+export interface ChoiceOptions {
+  /** Threads of the CPU device. Default: one per core. */
+  readonly threads?: number;
+  /** Finds an adapter; tests replace it. */
+  readonly find?: () => Promise<GPUAdapter | undefined>;
+  /** Measures a device; tests replace it. */
+  readonly speed?: (device: Device) => Promise<Speed>;
+  /** What the host's WebAssembly provides; tests replace it. */
+  readonly features?: HostFeatures;
 }
 
 const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
@@ -23,27 +38,58 @@ const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
   windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's driver",
 };
 
-function onCpu(reason: string): Chosen {
-  const device = cpuDevice();
-  return { device, reason: `${device.adapter}: ${reason}` };
+const chosen = (device: Device, reason: string): Chosen => ({
+  device,
+  reason: `${device.adapter}: ${reason}`,
+});
+
+/** The CPU device, or the reference device if the host's WebAssembly has no vectors. */
+function processor({ threads, features = hostFeatures() }: ChoiceOptions, reason: string): Chosen {
+  if (!features.simd) {
+    return chosen(referenceDevice(), `${reason}, and this host's WebAssembly has no vectors (SIMD)`);
+  }
+  const alone = features.shared ? "" : "; one thread, because this host has no shared memory";
+  return chosen(cpuDevice({ threads, features }), `${reason}${alone}`);
 }
 
-function onReference(reason: string): Chosen {
-  const device = referenceDevice();
-  return { device, reason: `${device.adapter}: ${reason}` };
-}
-
-async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
-  return { device: await webgpuDevice(adapter), reason: `${adapterName(adapter)}: ${reason}` };
+/** The faster of a GPU and the CPU, by measurements of both. */
+async function fasterOf(
+  gpu: Device,
+  work: () => readonly Workload[],
+  options: ChoiceOptions,
+): Promise<Chosen> {
+  const { speed = speedOf, features = hostFeatures() } = options;
+  if (!features.simd) return chosen(gpu, "a GPU");
+  const cpu = cpuDevice({ threads: options.threads, features });
+  try {
+    const workloads = work();
+    const estimates = {
+      webgpu: estimateSeconds(workloads, gpu.plan, await speed(gpu)),
+      cpu: estimateSeconds(workloads, cpu.plan, await speed(cpu)),
+    };
+    const [device, other, kind] = estimates.webgpu <= estimates.cpu
+      ? [gpu, cpu, "webgpu"] as const
+      : [cpu, gpu, "cpu"] as const;
+    const [is, than] = kind === "webgpu"
+      ? [estimates.webgpu, estimates.cpu]
+      : [estimates.cpu, estimates.webgpu];
+    other[Symbol.dispose]();
+    const reason = `estimated ${showSeconds(is)}, against ${showSeconds(than)} on ${other.adapter}`;
+    return { ...chosen(device, reason), estimates };
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    if (error instanceof UserError) return chosen(cpu, `${gpu.adapter} cannot: ${error.message}`);
+    cpu[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /**
- * Opens the requested device; "auto" takes a hardware GPU if there is one, else the software adapter or the CPU,
- * whichever `estimateSeconds` estimates to be faster for the run; never the reference device.
+ * Opens the requested device. "auto" takes the faster of the GPU, if there is one, and the CPU: each is measured for some tens
+ * of milliseconds, once for each version of heed and Deno. It takes the reference device only if WebAssembly lacks vectors.
  *
  * @param choice the requested device
- * @param work returns the graphs that the run will compute; called only by "auto" when the adapter is a software adapter
- * @param find finds an adapter; tests replace it
+ * @param work returns the graphs that the run will compute; called only by "auto" when there is a GPU
  * @throws {UserError} for "webgpu" without an adapter; the message says what to install
  *
  * @example
@@ -59,36 +105,22 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
 export async function chooseDevice(
   choice: typeof DEVICE_CHOICES[number],
   work: () => readonly Workload[],
-  find: () => Promise<GPUAdapter | undefined> = findAdapter,
+  options: ChoiceOptions = {},
 ): Promise<Chosen> {
-  if (choice === "cpu") return onCpu("as requested");
-  if (choice === "reference") return onReference("as requested");
-  const adapter = await find();
+  if (choice === "reference") return chosen(referenceDevice(), "as requested");
+  if (choice === "cpu") {
+    const { threads, features } = options;
+    return chosen(cpuDevice({ threads, features }), "as requested");
+  }
+  const adapter = await (options.find ?? findAdapter)();
   if (!adapter) {
-    if (choice === "auto") return onCpu("no WebGPU adapter was found");
+    if (choice === "auto") return processor(options, "no WebGPU adapter was found");
     const looked = INSTALL[Deno.build.os] ?? "looked for a Vulkan driver";
     throw new UserError(`device: no adapter for "webgpu", ${looked}, or use "cpu".`);
   }
-  if (choice === "webgpu") return onWebgpu(adapter, "as requested");
-  if (!isSoftware(adapter)) return onWebgpu(adapter, "a GPU");
-  const workloads = work();
-  let estimate;
-  try {
-    estimate = estimateSeconds(workloads, targetOf(adapter));
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return onCpu(`${adapterName(adapter)} cannot: ${error.message}`);
+  if (choice === "webgpu") return chosen(await webgpuDevice(adapter), "as requested");
+  if (isSoftware(adapter)) {
+    return processor(options, `faster than ${adapterName(adapter)} on the same processor`);
   }
-  const { cpu, software } = estimate;
-  if (software < cpu) {
-    return onWebgpu(
-      adapter,
-      `estimated ${showSeconds(software)}, compilation included, against ${showSeconds(cpu)} on ${CPU_NAME}`,
-    );
-  }
-  return onCpu(
-    `estimated ${showSeconds(cpu)} against ${showSeconds(software)} on ${
-      adapterName(adapter)
-    }, compilation included`,
-  );
+  return fasterOf(await webgpuDevice(adapter), work, options);
 }

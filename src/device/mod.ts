@@ -22,5 +22,5 @@ export type { HostFeatures } from "./cpu/features.ts";
 export { type CpuDevice, cpuDevice, type CpuOptions, type CpuProgram, type Timing } from "./cpu/device.ts";
 export { findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
 export * from "./choose.ts";
-export * from "./estimate.ts";
+export * from "./probe.ts";
 export * from "./open.ts";

@@ -1,8 +1,8 @@
 // Opens a device by its name.
 import { didYouMean, UserError } from "../base/errors.ts";
-import { chooseDevice } from "./choose.ts";
+import { type ChoiceOptions, chooseDevice } from "./choose.ts";
 import { type Device, DEVICE_CHOICES } from "./device.ts";
-import type { Workload } from "./estimate.ts";
+import type { Workload } from "./probe.ts";
 
 /** The device that a name requests; throws UserError if it is unknown. */
 export function deviceChoice(name: string): typeof DEVICE_CHOICES[number] {
@@ -23,6 +23,10 @@ export function deviceChoice(name: string): typeof DEVICE_CHOICES[number] {
  * ```
  * @category Devices
  */
-export async function openDevice(name: string, work: () => readonly Workload[] = () => []): Promise<Device> {
-  return (await chooseDevice(deviceChoice(name), work)).device;
+export async function openDevice(
+  name: string,
+  work: () => readonly Workload[] = () => [],
+  options: ChoiceOptions = {},
+): Promise<Device> {
+  return (await chooseDevice(deviceChoice(name), work, options)).device;
 }

@@ -4,7 +4,7 @@ import type { LanguageModel } from "../model/model.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
-import type { Workload } from "../device/estimate.ts";
+import type { Workload } from "../device/probe.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";

@@ -1,5 +1,5 @@
 // Functions shared by all analyses of a model: the token ids of a text, and a forward pass whose tensors are read.
-import type { Workload } from "../device/estimate.ts";
+import type { Workload } from "../device/probe.ts";
 import { flat, parameterViews } from "./layout.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";

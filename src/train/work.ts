@@ -1,7 +1,7 @@
 // The remaining work of a run, for the choice of its device: steps, evaluations, probes, captures, the sample.
 import type { Graph } from "../device/plan.ts";
 import { maximum } from "../base/extremes.ts";
-import type { Workload } from "../device/estimate.ts";
+import type { Workload } from "../device/probe.ts";
 import { generationWork } from "../generate/next_logits.ts";
 import { dueAt } from "../track/selectors.ts";
 import { captureGraph } from "../track/capture.ts";

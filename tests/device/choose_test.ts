@@ -3,43 +3,52 @@ import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
 import { chooseDevice } from "../../src/device/choose.ts";
-import { estimateSeconds, type Workload } from "../../src/device/estimate.ts";
-import { plan } from "../../src/device/plan.ts";
-import { findAdapter, isSoftware } from "../../src/device/webgpu.ts";
-import { shaderOf } from "../../src/device/wgsl.ts";
-import { loadConfig } from "../../src/config/mod.ts";
+import { hostFeatures } from "../../src/device/cpu/features.ts";
+import type { Device } from "../../src/device/device.ts";
+import { estimateSeconds, measureSpeed, type Speed, speedOf, type Workload } from "../../src/device/probe.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { train } from "../../src/train/train.ts";
 import { input } from "../../src/graph/structure.ts";
 import { adapterThat } from "./devices.ts";
 
-const none = () => Promise.resolve(undefined);
+const find = {
+  none: () => Promise.resolve(undefined),
+  software: () => adapterThat({ description: "llvmpipe (LLVM 15.0.6, 256 bits)", isFallbackAdapter: true }),
+  gpu: () => adapterThat({ description: "Some GPU", isFallbackAdapter: false }),
+};
 const x = input("x", [512, 512]);
 const times = (runs: number) => (): Workload[] => [{ graph: { outputs: { y: matmul(x, x) } }, runs }];
-const LONG = times(200_000);
-const SHORT = times(5);
-const TARGET = { kind: "software", maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 2 ** 15 } as const;
-const software = () =>
-  adapterThat({ description: "llvmpipe (LLVM 15.0.6, 256 bits)", isFallbackAdapter: true });
-const gpu = () => adapterThat({ description: "Some GPU", isFallbackAdapter: false });
+const unasked = () => assert.fail("asked what the run costs");
+
+/** The speeds of a GPU that waits long for results and computes fast, and of a processor. */
+const speed = ({ kind }: Device): Promise<Speed> =>
+  Promise.resolve(
+    kind === "webgpu"
+      ? { flops: 1e12, operation: 1e-5, read: 0.1 }
+      : { flops: 1e10, operation: 1e-6, read: 0 },
+  );
 
 /** The chosen device, closed again. */
-async function choice(
-  ...options: Parameters<typeof chooseDevice>
-): Promise<{ kind: string; reason: string; adapter: string }> {
-  const { device, reason } = await chooseDevice(...options);
+async function choice(...options: Parameters<typeof chooseDevice>) {
+  const { device, ...chosen } = await chooseDevice(...options);
   using opened = device;
-  return { kind: opened.kind, reason, adapter: opened.adapter };
+  return { kind: opened.kind, adapter: opened.adapter, ...chosen };
 }
 
 Deno.test("auto without an adapter chooses the CPU and reports it", async () => {
-  const { kind, reason, adapter } = await choice("auto", LONG, none);
+  const { kind, reason, adapter } = await choice("auto", unasked, { find: find.none });
   assert.equal(kind, "cpu");
   assert.equal(reason, `${adapter}: no WebGPU adapter was found`);
 });
 
+Deno.test("auto does not choose a software adapter, and says why", async () => {
+  const { kind, reason, adapter } = await choice("auto", unasked, { find: find.software });
+  assert.equal(kind, "cpu");
+  assert.equal(reason, `${adapter}: faster than llvmpipe (LLVM 15.0.6, 256 bits) on the same processor`);
+});
+
 Deno.test("webgpu without an adapter is a UserError in one line that names the missing driver", async () => {
-  await assert.rejects(() => chooseDevice("webgpu", LONG, none), (error: Error) => {
+  await assert.rejects(() => chooseDevice("webgpu", unasked, { find: find.none }), (error: Error) => {
     assert.ok(error instanceof UserError && !error.message.includes("\n"));
     assert.match(error.message, /^device: no adapter for "webgpu", looked for a .+, or use "cpu"\.$/);
     if (Deno.build.os === "linux") assert.match(error.message, /sudo apt-get install mesa-vulkan-drivers/);
@@ -47,60 +56,78 @@ Deno.test("webgpu without an adapter is a UserError in one line that names the m
   });
 });
 
-Deno.test("auto chooses a hardware GPU without estimating the run", async () => {
-  const { kind, reason } = await choice("auto", () => assert.fail("asked what the run costs"), gpu);
-  assert.deepEqual({ kind, reason }, { kind: "webgpu", reason: "Some GPU: a GPU" });
-});
-
-Deno.test("auto chooses between llvmpipe and the CPU by the shorter estimate, and reports both", async () => {
-  const short = await choice("auto", SHORT, software);
-  assert.equal(short.kind, "cpu");
-  assert.match(
-    short.reason,
-    /^CPU \(WebAssembly, \w+ multiply-add\): estimated 0\.2 s against .+ on llvmpipe \(LLVM 15\.0\.6, 256 bits\), compilation included$/,
-  );
-  const long = await choice("auto", LONG, software);
+Deno.test("auto chooses between a GPU and the CPU by their measured speeds, and reports both estimates", async () => {
+  const long = await choice("auto", times(10_000), { find: find.gpu, speed });
   assert.equal(long.kind, "webgpu");
   assert.match(
     long.reason,
-    /^llvmpipe \(LLVM 15\.0\.6, 256 bits\): estimated .+, compilation included, against .+ on CPU \(WebAssembly\)$/,
+    /^Some GPU: estimated 2\.8 s, against 4\.5 min on CPU \(WebAssembly, \w+ multiply-add\)$/,
   );
+  assert.deepEqual(Object.keys(long.estimates!), ["webgpu", "cpu"]);
+  const waits = (): Workload[] => [{ ...times(1)()[0], reads: 10 }];
+  const short = await choice("auto", waits, { find: find.gpu, speed });
+  assert.equal(short.kind, "cpu");
+  assert.match(short.reason, /^CPU .+: estimated .+, against 1\.0 s on Some GPU$/);
 });
 
-Deno.test("the estimate counts operations, dispatches and waits per run, a shader once", () => {
-  const [{ graph }] = SHORT();
-  const [{ lowered: { dispatches } }] = plan(graph, TARGET).steps;
-  const product = 2 * 512 ** 3;
-  const run = product / 32e9 + dispatches.length * 135e-6;
-  const compiled = 23e-6 * new Set(dispatches.map(shaderOf)).values().reduce((sum, s) => sum + s.length, 0);
-  const work = [{ graph, runs: 3 }, { graph, runs: 4, reads: 2 }, { graph, runs: 0, reads: 9 }];
-  const two = estimateSeconds(work, TARGET, 2);
-  assert.ok(Math.abs(two.cpu - 7 * product / 7.4e9) < 1e-9, `${two.cpu}`);
-  assert.ok(Math.abs(two.software - (7 * run + 2 * 10e-3 + compiled)) < 1e-9, `${two.software}`);
-  const eight = estimateSeconds(work, TARGET, 8);
-  assert.equal(eight.cpu, two.cpu);
-  assert.ok(Math.abs(two.software - eight.software - 7 * product / 32e9 * 3 / 4) < 1e-9);
+Deno.test("an estimate counts operations, arithmetic and waits of each run", () => {
+  using device = cpuDevice({ threads: 1 });
+  const work = [{ ...times(3)()[0] }, { ...times(4)()[0], reads: 2 }, { ...times(0)()[0], reads: 9 }];
+  const seconds = estimateSeconds(work, device.plan, { flops: 1e9, operation: 0.5, read: 7 });
+  assert.ok(Math.abs(seconds - 7 * (2 * 512 ** 3 / 1e9 + 0.5) - 14) < 1e-9, `${seconds}`);
 });
 
-const adapter = await findAdapter();
+Deno.test("a device is measured once: the speed is kept in .cache", async () => {
+  const folder = await Deno.makeTempDir();
+  const before = Deno.cwd();
+  try {
+    Deno.chdir(folder);
+    using device = cpuDevice({ threads: 2 });
+    const speed = await speedOf(device);
+    assert.ok(Object.values(speed).every((value) => value > 0 && Number.isFinite(value)));
+    assert.deepEqual(await speedOf({ ...device, compile: () => assert.fail("measured again") }), speed);
+    const stored = JSON.parse(await Deno.readTextFile(".cache/devices.json"));
+    assert.deepEqual(Object.values(stored), [speed]);
+    await Deno.writeTextFile(".cache/devices.json", "{");
+    assert.ok((await speedOf(device)).flops > 0);
+  } finally {
+    Deno.chdir(before);
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
-Deno.test({
-  name: "auto counts evaluations: the adapter is faster for a short run that evaluates often",
-  ignore: !adapter || !isSoftware(adapter),
-}, async () => {
-  const overrides = ["train.steps=40", "eval.every=2", "eval.batches=60", "sample.tokens=0"];
-  const lines: string[] = [];
-  const announce = (announced: readonly string[]) => void announced.forEach((line) => lines.push(line));
-  await train(await loadConfig("default", overrides), { dryRun: true, onStart: announce });
-  const line = lines.find((text) => text.startsWith("device:"))!;
-  assert.match(line, /^device: .+, compilation included, against .+ on CPU/);
+Deno.test("a device whose measurement fails is not chosen, unless both fail", async () => {
+  const cannot = await choice("auto", times(1), {
+    find: find.gpu,
+    speed: () => Promise.reject(new UserError("the device was lost.")),
+  });
+  assert.equal(cannot.kind, "cpu");
+  assert.match(cannot.reason, /: Some GPU cannot: the device was lost\.$/);
+});
+
+Deno.test("without vectors auto takes the reference device, without shared memory one thread, and says so", async () => {
+  const host = hostFeatures();
+  const plain = await choice("auto", unasked, { find: find.none, features: { ...host, simd: false } });
+  assert.equal(plain.kind, "reference");
+  assert.match(plain.reason, /has no vectors \(SIMD\)$/);
+  const alone = await choice("auto", unasked, { find: find.none, features: { ...host, shared: false } });
+  assert.equal(alone.kind, "cpu");
+  assert.match(alone.reason, /; one thread, because this host has no shared memory$/);
+});
+
+Deno.test("a measurement of WebGPU is of numbers above 0", async () => {
+  const { device } = await chooseDevice("webgpu", unasked);
+  using opened = device;
+  for (const value of Object.values(await measureSpeed(opened))) {
+    assert.ok(value > 0 && Number.isFinite(value));
+  }
 });
 
 Deno.test("a device requested by name is used regardless of estimates, and computes", async () => {
-  for (const choice of ["webgpu", "cpu", "reference"] as const) {
-    const { device, reason } = await chooseDevice(choice, choice === "webgpu" ? SHORT : LONG, software);
+  for (const name of ["webgpu", "cpu", "reference"] as const) {
+    const { device, reason } = await chooseDevice(name, unasked, { find: find.software });
     using opened = device;
-    assert.equal(opened.kind, choice);
+    assert.equal(opened.kind, name);
     assert.match(reason, /: as requested$/);
     using program = await opened.compile({ outputs: { y: scale(input("x", [1]), 2) } });
     program.run({ x: Float32Array.of(4) });
