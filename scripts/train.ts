@@ -44,6 +44,7 @@ const command: cli.Command = {
   usage: "[config] [key=value ...] [options]",
   options: {
     device: { ...cli.DEVICE_OPTION, help: "the device; overrides the configuration" },
+    threads: { type: "string", value: "N", help: "threads of the CPU device; default: one per core" },
     "dry-run": {
       type: "boolean",
       help: "only print the configuration and its cost by layer, or a sweep's runs",
@@ -91,7 +92,7 @@ const command: cli.Command = {
     "deno task train nanogpt_cpu train.steps=500 model.dim=64",
     "deno task train copy --ndjson - | jq -c 'select(.type == \"eval\") | [.step, .loss]'",
     "deno task train default 'optimizer.lr=[1e-3,3e-3]' 'model.dim=[32,64]'",
-    `deno task train default 'seed=[1,2]' --jobs | jq -j '(.command | @sh), "\\u0000"' | xargs -0 -P 2 -n 1 sh -c`,
+    `deno task train default 'seed=[1,2]' --threads 1 --jobs | jq -j '(.command | @sh), "\\u0000"' | xargs -0 -P 2 -n 1 sh -c`,
     "deno task train --from runs/gpt2 data.files=[mine.txt] model.context=128 train.steps=50",
     "deno task train --resume runs/latest",
   ],
@@ -270,6 +271,7 @@ async function requestedSweep({ positionals, values, flags }: cli.Arguments): Pr
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
   const base = values.from === undefined ? undefined : await startFrom(values.from, name, overrides);
   if (values.device !== undefined) overrides.push(`device=${values.device}`);
+  if (values.threads !== undefined) overrides.push(`train.threads=${values.threads}`);
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
@@ -330,7 +332,7 @@ await cli.runCommand(command, async (args) => {
   const sweep = await requestedSweep(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = cli.textOutput();
-    if (flags.jobs) { for (const job of sweepJobs(sweep)) write(cli.recordLine(job)); }
+    if (flags.jobs) { for (const job of await sweepJobs(sweep)) write(cli.recordLine(job)); }
     else write(formatResults(await planTable(sweep), "table"));
     flush();
     return 0;
@@ -349,7 +351,8 @@ await cli.runCommand(command, async (args) => {
   const { signal } = stop;
   const callbacks = { onStart, onProgress: show, onEvaluation, onWarning: warn };
   const device = sweep ? undefined : values.device;
-  const options = { records, signal, dryRun, acceptChanges, device, ...callbacks };
+  const threads = sweep ? undefined : cli.numberOption("threads", values.threads, { min: 1, whole: true });
+  const options = { records, signal, dryRun, acceptChanges, device, threads, ...callbacks };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return reportAndExitCode(trained, stop, say);

@@ -38,6 +38,12 @@ const TRAIN = {
     default: null,
     doc: "Early stopping: ends the run after this many evaluations without a better loss; null: never.",
   },
+  threads: {
+    least: 1,
+    orNull: true,
+    default: null,
+    doc: "Threads of the CPU device; the results are the same for any number. null: one per core.",
+  },
   stop_nonfinite: {
     least: 1,
     orNull: true,

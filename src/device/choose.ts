@@ -15,8 +15,6 @@ export interface Chosen {
   readonly device: Device;
   /** One line: the device's name, a colon, the reason. */
   readonly reason: string;
-  /** Estimated seconds of the work on each device, if they decided. */
-  readonly estimates?: { readonly webgpu: number; readonly cpu: number };
 }
 
 /** Options of the choice. */
@@ -75,7 +73,7 @@ async function fasterOf(
       : [estimates.cpu, estimates.webgpu];
     other[Symbol.dispose]();
     const reason = `estimated ${showSeconds(is)}, against ${showSeconds(than)} on ${other.adapter}`;
-    return { ...chosen(device, reason), estimates };
+    return chosen({ ...device, estimates }, reason);
   } catch (error) {
     gpu[Symbol.dispose]();
     if (error instanceof UserError) return chosen(cpu, `${gpu.adapter} cannot: ${error.message}`);

@@ -40,6 +40,10 @@ export interface Device extends Disposable {
   readonly software: boolean;
   /** The target that kernels are lowered to; undefined on the processor. */
   readonly target: Target | undefined;
+  /** Number of threads of the CPU device. */
+  readonly threads?: number;
+  /** If measurements of both devices decided for this one: the estimated seconds of the run on each. */
+  readonly estimates?: { readonly webgpu: number; readonly cpu: number };
   /** Creates a state (zeros, or `values`), or overwrites an existing one; throws if its shape differs. */
   define(name: string, spec: Spec, values?: Values): void;
   /** Reads states by name, with their values after the runs so far: copies are queued at once. */

@@ -14,7 +14,15 @@ export type RunRecord = {
   time: string;
   heed: string;
   deno: string;
-  device: { kind: string; adapter: string | null; software: boolean };
+  device: {
+    kind: string;
+    adapter: string | null;
+    software: boolean;
+    /** Of the CPU device: its threads. */
+    threads?: number;
+    /** If measurements of both devices decided: the estimated seconds of the run on each. */
+    estimates?: { webgpu: number; cpu: number };
+  };
   seed: number;
   /** The resolved configuration. */
   config: unknown;

@@ -51,8 +51,12 @@ export interface RunState {
   readonly data?: string;
   /** Number and SHA-256 of the log's records before that of this checkpoint; absent in older checkpoints. */
   readonly log?: LogSeal;
-  /** The device on which the run computed the checkpoint. */
+  /** The adapter of the device on which the run computed the checkpoint. */
   readonly device: string;
+  /** The kind of that device, on which the run continues; absent in older checkpoints. */
+  readonly device_kind?: string;
+  /** If measurements chose the device: the estimated seconds of the run on each. */
+  readonly device_estimates?: { readonly webgpu: number; readonly cpu: number };
   /** The user files that it ran, with their hashes; absent if there were none, and in older checkpoints. */
   readonly code?: readonly CodeFile[];
   /** SHA-256 of the checkpoint's other files, by file name. */
@@ -89,6 +93,12 @@ const FIELDS: Readonly<Record<string, Field>> = {
   data: { kind: sha256, optional: true },
   log: { kind: mapping, optional: true, inside: { records: { kind: count }, sha256: { kind: sha256 } } },
   device: { kind: text },
+  device_kind: { kind: text, optional: true },
+  device_estimates: {
+    kind: mapping,
+    optional: true,
+    inside: { webgpu: { kind: number }, cpu: { kind: number } },
+  },
   code: { kind: codes, optional: true },
   files: {
     kind: mapping,

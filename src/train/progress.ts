@@ -46,8 +46,10 @@ export interface TrainOptions {
   readonly dryRun?: boolean;
   /** Resumes even if data or code has changed, and logs a warning. Default: false. */
   readonly acceptChanges?: boolean;
-  /** The device on which `resume` continues. Default: that of the checkpoint's configuration. */
+  /** The device. Default: `device` of the configuration; a run that resumes with "auto" keeps the device that was chosen. */
   readonly device?: string;
+  /** Threads of the CPU device. Default: `train.threads` of the configuration. */
+  readonly threads?: number;
 }
 
 /** The options of a run besides its experiment. */

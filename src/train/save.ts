@@ -20,7 +20,7 @@ export async function saveCheckpoint(
   device: Device,
   run: RunFolder,
   model: Model,
-  state: Omit<RunState, "files" | "device" | "code">,
+  state: Omit<RunState, "files" | "device" | "device_kind" | "device_estimates" | "code">,
 ): Promise<string | undefined> {
   const tensors = async (name: string, prefix: string, { slots }: Pick<Layout, "slots">) => {
     const parameters = await readParameters(device, { slots }, name);
@@ -41,7 +41,13 @@ export async function saveCheckpoint(
     ),
     "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
     ...descriptionFiles(model),
-  }, { ...state, device: device.adapter, ...(model.code ? { code: model.code } : {}) });
+  }, {
+    ...state,
+    device: device.adapter,
+    device_kind: device.kind,
+    ...(device.estimates ? { device_estimates: device.estimates } : {}),
+    ...(model.code ? { code: model.code } : {}),
+  });
   await writeCheckpoint(run, state.step, files);
   return hashes["model.safetensors"];
 }

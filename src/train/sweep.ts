@@ -54,13 +54,17 @@ export interface SweepOutcome {
 /** A configuration without newer keys that have their defaults, so that the ids of older sweeps stay valid. */
 function withoutNewKeys(config: Config): object {
   const { head, ...model } = config.model;
-  const { stop_nonfinite, ...train } = config.train;
+  const { stop_nonfinite, threads, ...train } = config.train;
   const { sources, field, ...data } = config.data;
   const older = {
     ...config,
     data: { ...data, ...(sources.length > 0 ? { sources } : {}), ...(field === null ? {} : { field }) },
     ...(head.method === null ? { model } : {}),
-    ...(stop_nonfinite === 10 ? { train } : {}),
+    train: {
+      ...train,
+      ...(stop_nonfinite === 10 ? {} : { stop_nonfinite }),
+      ...(threads === null ? {} : { threads }),
+    },
   };
   const isYoung = (key: string, value: unknown) => (key === "score" || key === "mask") && value === null;
   return JSON.parse(JSON.stringify(older, (key, value) => isYoung(key, value) ? undefined : value));
@@ -98,21 +102,24 @@ export interface Job {
 /**
  * The runs of a sweep as independent commands that write into the sweep's folder: a job that was stopped or killed
  * continues when its command is run again, and the command of the sweep, run afterwards, finds their results and compares
- * them.
+ * them. With "auto" the device is chosen here, for the first run, and named in every command.
  *
  * @example
  * ```ts
  * import { loadSweep, sweepJobs } from "../../mod.ts";
  * import { formatRecord } from "../log/mod.ts";
- * for (const job of sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(formatRecord(job));
+ * for (const job of await sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(formatRecord(job));
  * ```
  * @category Training
  */
-export function sweepJobs(sweep: Sweep): Job[] {
+export async function sweepJobs(sweep: Sweep): Promise<Job[]> {
   const folder = sweepFolder(sweep);
+  const [{ config }] = sweep.runs;
+  const device = config.device === "auto" ? (await planRun(config)).device : undefined;
   return sweep.runs.map(({ name, file, overrides }, i) => {
     const target = sweep.swept ? [`name=${writeValue(name)}`, `output.dir=${writeValue(folder)}`] : [];
-    const command = ["deno", "task", "train", file, ...overrides, ...target];
+    const chosen = device === undefined ? [] : ["--device", device];
+    const command = ["deno", "task", "train", file, ...overrides, ...target, ...chosen];
     return { type: "job", run: i + 1, name, command };
   });
 }
@@ -156,6 +163,13 @@ async function hasEnded(log: string): Promise<boolean> {
   return false;
 }
 
+/** The kind of the device that computed a run. */
+async function deviceKind(log: string): Promise<string | undefined> {
+  for await (const record of readLog(log, { types: ["run"] })) {
+    if (record.type === "run") return record.device.kind;
+  }
+}
+
 /** The folders of all attempts at a run, newest first. */
 async function foldersOf(folder: string, name: string): Promise<string[]> {
   try {
@@ -170,13 +184,15 @@ async function foldersOf(folder: string, name: string): Promise<string[]> {
 }
 
 /**
- * Whether the run in a folder has the given configuration. Two differences are allowed: the tokenizer, if `train.from` is
- * set, since it comes from that run; and newer keys that a run of an earlier version lacks.
+ * Whether the run in a folder has the given configuration. These differences are allowed: the tokenizer, if `train.from` is
+ * set, since it comes from that run; newer keys that a run of an earlier version lacks; any device if the configuration says
+ * "auto"; and the number of threads, which does not change results.
  */
 async function isRunOf(path: string, config: Config): Promise<boolean> {
   const older = configKeys(withoutNewKeys(config));
   return diffConfigs(await loadRunConfig(path), config).every(({ key, a }) =>
-    config.train.from !== null && /^tokenizer\b/.test(key) || a === undefined && !older.has(key)
+    config.train.from !== null && /^tokenizer\b/.test(key) || a === undefined && !older.has(key) ||
+    config.device === "auto" && key === "device" || key === "train.threads"
   );
 }
 
@@ -298,6 +314,8 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
     }
   };
   const results: RunResult[] = [];
+  // "auto" chooses once for all runs, so that they compare.
+  let device: string | undefined;
   for (const [i, run] of sweep.runs.entries()) {
     leadProgress(`${i + 1}/${sweep.runs.length} ${run.name}  `);
     const indexed = known.get(run.name);
@@ -309,7 +327,12 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
     if (before) await named(run.name, () => checkSameCode(join(folder, indexed), job));
     const { path, trained }: Omit<JobResult, "diverged"> = before
       ? { path: join(folder, indexed), trained: undefined }
-      : await named(run.name, () => runJob(job, { records, signal, onProgress, onWarning, onEvaluation }));
+      : await named(run.name, () =>
+        runJob(job, {
+          ...{ records, signal, onProgress, onWarning, onEvaluation },
+          device: run.config.device === "auto" ? device : undefined,
+        }));
+    device ??= await deviceKind(runFolder(path).log);
     if (trained && !trained.finished) {
       return { folder, results, stopped: trained, charted: 0, failures };
     }

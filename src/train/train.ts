@@ -129,13 +129,14 @@ async function runRecord(
   now: Date,
 ): Promise<RunRecord> {
   const { config, parameters, unigramNats, source } = experiment;
+  const { kind, adapter, software, threads, estimates } = device;
   return {
     type: "run",
     name: config.name,
     time: now.toISOString(),
     heed: VERSION,
     deno: Deno.version.deno,
-    device: { kind: device.kind, adapter: device.adapter, software: device.software },
+    device: { kind, adapter, software, ...(threads ? { threads } : {}), ...(estimates ? { estimates } : {}) },
     seed: config.seed,
     config,
     parameters,
@@ -175,19 +176,24 @@ interface ChosenDevice extends Chosen {
 }
 
 /** Opens the device for the steps of a run that remain after `done`. */
-async function deviceFor(experiment: Experiment, done: number): Promise<ChosenDevice> {
+async function deviceFor(
+  experiment: Experiment,
+  done: number,
+  requested: Pick<TrainOptions, "device" | "threads"> = {},
+): Promise<ChosenDevice> {
   const { config, layout } = experiment;
-  const { device: requested, seed } = config;
+  const choice = requested.device === undefined ? config.device : deviceChoice(requested.device);
+  const threads = requested.threads ?? config.train.threads ?? undefined;
   reportProgress({ what: "planning the run" });
   const graphs = graphsOf(experiment);
-  const chosen = await chooseDevice(requested, () => runWork(experiment, done, graphs));
+  const chosen = await chooseDevice(choice, () => runWork(experiment, done, graphs), { threads });
   using opened = new DisposableStack();
   const device = opened.use(chosen.device);
   const plans = withNumber(config, () => plansOf(graphs, device.plan));
   const check = () => {
     const others = otherWork(experiment);
     withNumber(config, () => {
-      device.check([device.plan(initialGraph(layout, seed))]);
+      device.check([device.plan(initialGraph(layout, config.seed))]);
       device.check([...plans, ...others.map(({ graph }) => device.plan(graph))]);
     });
   };
@@ -230,7 +236,7 @@ async function start(
   refuseRenamed("train", options);
   const { config } = experiment;
   const done = from?.checkpoint.state.step ?? 0;
-  const { device: opened, reason, cost, check } = await deviceFor(experiment, done);
+  const { device: opened, reason, cost, check } = await deviceFor(experiment, done, options);
   using device = opened;
   const warned = from?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
   const announce = () => options.onStart?.([...warned, ...announcement(experiment, device, reason, cost)]);
@@ -308,6 +314,10 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   return await start(await experimentOf(config), options);
 }
 
+/** The device of a checkpoint's configuration; for "auto" the one that was chosen then. */
+const deviceOf = ({ config: { device }, state: { device_kind: kind } }: Checkpoint): Config["device"] =>
+  device === "auto" && kind !== undefined ? deviceChoice(kind) : device;
+
 /**
  * The configuration of a checkpoint, to continue on a device. A run of the reference device continues there: the default of
  * older ones, `cpu`, is another device now.
@@ -352,7 +362,7 @@ export async function resume(path: string, options: TrainOptions = {}): Promise<
   const loaded = await loadCheckpoint(last, { acceptChanges: true });
   const { step } = loaded.state;
   const logged = await checkedLog(folder, loaded.state);
-  const checkpoint = { ...loaded, config: continuedOn(requested ?? loaded.config.device, loaded, folder) };
+  const checkpoint = { ...loaded, config: continuedOn(requested ?? deviceOf(loaded), loaded, folder) };
   if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
   const { acceptChanges: accepted = false } = options;
   const warnings = acceptChanges(checkpoint, { code: checkpoint.code }, accepted);

@@ -30,9 +30,9 @@ const speed = ({ kind }: Device): Promise<Speed> =>
 
 /** The chosen device, closed again. */
 async function choice(...options: Parameters<typeof chooseDevice>) {
-  const { device, ...chosen } = await chooseDevice(...options);
+  const { device, reason } = await chooseDevice(...options);
   using opened = device;
-  return { kind: opened.kind, adapter: opened.adapter, ...chosen };
+  return { kind: opened.kind, adapter: opened.adapter, estimates: opened.estimates, reason };
 }
 
 Deno.test("auto without an adapter chooses the CPU and reports it", async () => {
