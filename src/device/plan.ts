@@ -109,9 +109,11 @@ function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: 
     lowered.dispatches.some(({ bindings }) =>
       Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)
     );
-  // An unread output takes no memory if the kernels do not write it; the TypeScript halves write all.
+  // An unread output takes no memory if the kernels do not write it; the TypeScript halves write all. One that overwrites its
+  // input has the input's memory.
   const omits = (output: number): boolean =>
-    !call.needed[output] && (simd !== undefined || (gpu !== undefined && !binds(output)));
+    !call.needed[output] && node.op.inplace?.[output] === undefined &&
+    (simd !== undefined || (gpu !== undefined && !binds(output)));
   const outputs = node.outputs.map((y, i) => omits(i) ? UNALLOCATED : places.of(y));
   return { node, call, lowered, simd, inputs, outputs, scratch: (lowered.scratch ?? []).map(places.scratch) };
 }

@@ -96,7 +96,16 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       },
       blocks: [],
     },
-    train: { steps: 300, batch: 12, accumulate: 1, from: null, freeze: [], stop: null, stop_nonfinite: 10 },
+    train: {
+      steps: 300,
+      batch: 12,
+      accumulate: 1,
+      from: null,
+      freeze: [],
+      stop: null,
+      threads: null,
+      stop_nonfinite: 10,
+    },
     optimizer: {
       name: "adamw",
       lr: 1e-3,
@@ -376,7 +385,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = runJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, defaultsOf(CONFIG_KEYS), ""), 101);
+  assert.equal(leaves(schema, defaultsOf(CONFIG_KEYS), ""), 102);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });
