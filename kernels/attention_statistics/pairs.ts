@@ -5,7 +5,8 @@ import { lanes, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
 import { type AttentionCall, keyHead, keysOf, type Pairs, pointsOf } from "../attention/simd/points.ts";
 import { lesser, upTo } from "../attention/simd/tiles.ts";
 import type { AttentionSizes } from "../attention/sizes.ts";
-import { loadPart, sumsOfLanes } from "../matmul/tiles.ts";
+import { acrossLanes } from "../simd/rows.ts";
+import { loadPart } from "../simd/vectors.ts";
 
 /** 0, 1, 2, 3. */
 const LANES = lanes([0, 1, 2, 3]);
@@ -48,7 +49,7 @@ function dots(f: Func, x: readonly I32[], { first, stride, count, size }: Rows, 
   });
   size -= 4 * UNROLLED * rounds;
   for (let e = 0; 4 * e < size; e++) step(e);
-  return sums.map((four) => sumsOfLanes(f, four));
+  return sums.map((four) => acrossLanes(f, four));
 }
 
 /** One head of one sample, and the head of the keys and values that it reads. */

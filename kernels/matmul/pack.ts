@@ -1,7 +1,7 @@
 // Packing: an operand of a product copied into strips of a few columns, k by k, which a tile reads from front to back.
 import { element, type Func, type FunctionRef, type I32, i32 } from "../../src/wasm/mod.ts";
 import { type Int, int, load, type Local, type Module, v128 } from "../../src/wasm/mod.ts";
-import { smaller } from "./tiles.ts";
+import { smaller } from "../simd/rows.ts";
 
 /** An operand in strips of columns (or rows of a), k by k: strip after strip. */
 export interface Strips {
@@ -47,7 +47,7 @@ function columnsPacker(strips: Strips): Packer {
     blocks: Math.ceil(K / perBlock),
     write(f, from, to, block) {
       const k = block ? f.let(i32.mul(block, perBlock)) : int(0);
-      const steps = block ? smaller(int(perBlock), i32.sub(K, k)) : int(K);
+      const steps = block ? smaller(i32.sub(K, k), perBlock) : int(K);
       let [column, strip] = [0, 0];
       for (const { width, room, count } of groups) {
         const source = i32.add(from, i32.add(i32.mul(k, row), 4 * column));
@@ -81,7 +81,7 @@ function rowsPacker(strips: Strips): Packer {
         );
       };
       const first = block ? f.let(i32.mul(block, perBlock)) : int(0);
-      pack(width, first, block ? smaller(int(perBlock), i32.sub(count, first)) : count);
+      pack(width, first, block ? smaller(i32.sub(count, first), perBlock) : count);
       // The narrow strip, if there is one, is a group of its own.
       for (const last of rest) {
         const packLast = () => pack(last.width, count, 1);

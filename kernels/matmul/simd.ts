@@ -3,16 +3,28 @@
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
+import { smaller } from "../simd/rows.ts";
 import { GAP, type Packer, packer } from "./pack.ts";
-import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
-import { COLUMNS, rowOfTiles, ROWS, rowsOfDots, smaller, type Tile } from "./tiles.ts";
+import { activate } from "./activate.ts";
+import { dots } from "./dots.ts";
+import {
+  BLOCK,
+  divided,
+  labelOf,
+  type Operands,
+  operandsOf,
+  type Part,
+  type Product,
+  type Range,
+  rangesOf,
+} from "./product.ts";
+import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
+import { COLUMNS, rowOfTiles, ROWS, type Tile } from "./tiles.ts";
 
 /** Maximum number of rows that are computed as dot products. */
 const DOT_ROWS = 8;
 /** Maximum number of values along k per tile; longer sums are accumulated in y. */
 const MOST_K = 1024;
-/** Multiply-adds per block. */
-const BLOCK = 2 ** 19;
 /** A product with at most this many multiply-adds and values of b is one block. */
 const SMALL = 2 ** 18;
 const SMALL_OF_BATCH = 2 ** 24;
@@ -21,73 +33,11 @@ const CACHED = 96 * 1024;
 /** Values of one packed operand. */
 const PACKED = 2 ** 22;
 
-/** A product: its sizes, and its bias, activation and addend. */
-interface Product extends MatmulSizes, MatmulAttrs {}
-
-/** A range of rows, columns or values along k. */
-interface Range {
-  readonly first: number;
-  readonly size: number;
-}
-
-/** The part of a product that a phase computes. */
-interface Part {
-  readonly rows: Range;
-  readonly columns: Range;
-  readonly k: Range;
-}
-
-/** Addresses of one matrix's operands, at the first row and column of a part. */
-interface Operands {
-  readonly a: I32;
-  readonly b: I32;
-  readonly bias: I32;
-  readonly addend: I32;
-  readonly y: I32;
-}
-
-/** Splits `size` into equal ranges of at most `most`, a multiple of `unit`. */
-function rangesOf(size: number, most: number, unit: number): Range[] {
-  const count = Math.ceil(size / Math.max(most, unit));
-  const step = Math.ceil(size / count / unit) * unit;
-  return Array.from(
-    { length: Math.ceil(size / step) },
-    (_, i) => ({ first: i * step, size: Math.min(step, size - i * step) }),
-  );
-}
-
-/** Heights of the `count` rows of tiles, which differ by at most 1: the first `extra` have `rows` rows, the rest one less. */
+/** The heights of rows of tiles: the first `extra` of `count` have `rows` rows, the others one less. None is flat if M > 3. */
 function tilesOf(M: number) {
   const count = Math.ceil(M / ROWS);
   const rows = Math.ceil(M / count);
   return { count, rows, extra: M - count * (rows - 1) };
-}
-
-/** The address of a part's first value in a matrix that is stored row by row, or in its transpose. */
-const cornerOf = (base: I32, row: number, column: number, columns: number): I32 =>
-  i32.add(base, 4 * (row * columns + column));
-
-/** The operands of matrix `matrix` of the batch. */
-function operandsOf(f: Func, p: Product, { rows, columns, k }: Part, at: Addresses, matrix: Int): Operands {
-  const { M, N, K, transA, transB } = p;
-  const [a, b, ...more] = at.inputs;
-  const of = (base: I32, size: number): I32 => element(base, i32.mul(matrix, size));
-  const corner = (base: I32) => f.let(cornerOf(of(base, M * N), rows.first, columns.first, N));
-  return {
-    a: f.let(
-      transA
-        ? cornerOf(of(a, M * K), k.first, rows.first, M)
-        : cornerOf(of(a, M * K), rows.first, k.first, K),
-    ),
-    b: f.let(
-      transB
-        ? cornerOf(of(b, N * K), columns.first, k.first, K)
-        : cornerOf(of(b, N * K), k.first, columns.first, N),
-    ),
-    bias: p.bias ? f.let(element(more[0], columns.first)) : int(0),
-    addend: p.addend ? corner(more[p.bias ? 1 : 0]) : int(0),
-    y: corner(at.outputs[0]),
-  };
 }
 
 /** Strips of a part's columns of b: how many are full, and the columns of the last one. */
@@ -145,11 +95,12 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   // Distances between values of a; a packed tile lies k by k.
   const direct = transA ? { row: 4, step: 4 * M } : { row: 4 * K, step: 4 };
   const distances = (rows: number) => strips.a ? { row: 4, step: 4 * rows } : direct;
+  const ends = k.first + k.size === K;
   const shape = {
     K: k.size,
     b,
     from: k.first > 0 ? "y" as const : p.bias ? "bias" as const : "zero" as const,
-    addend: p.addend && k.first + k.size === K,
+    addend: p.addend && ends && !p.activation,
   };
   f.loop(first, end, 1, (t) => {
     const row = f.let(i32.add(i32.mul(t, rows - 1), smaller(t, extra)));
@@ -172,51 +123,16 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
       };
       if (full) tiles(COLUMNS, strips.first, strips.count);
       if (rest) f.if(strips.last, () => tiles(rest, full, 1));
+      if (!ends) return;
+      const start = i32.add(corner, i32.mul(strips.first, 4 * COLUMNS));
+      activate(f, p, at, start, rows, { width: COLUMNS, rest, count: strips.count, last: strips.last });
     };
     if (extra === count) run(rows);
     else f.if(i32.ltU(t, extra), () => run(rows), () => run(rows - 1));
   });
 }
 
-/** Few rows times a transposed b. */
-function dots(p: Product): Simd {
-  const { batch, M, N, K } = p;
-  const width = M === 1 ? 8 : 4;
-  const strips = Math.ceil(N / width);
-  const perBlock = Math.min(strips, Math.max(1, Math.round(BLOCK / (M * K * width))));
-  const groups = Math.ceil(strips / perBlock);
-  const full = Math.floor(N / width);
-  const part = { rows: { first: 0, size: M }, columns: { first: 0, size: N }, k: { first: 0, size: K } };
-  const kernel: Phase["kernel"] = (f, block, at) => {
-    const [matrix, group] = divided(f, block, batch === 1 ? undefined : groups);
-    const o = operandsOf(f, p, part, at, matrix);
-    const first = f.let(i32.mul(group, perBlock));
-    const run = (columns: number, strip: Int, count: Int): void => {
-      const column = i32.mul(strip, 4 * width);
-      f.call(
-        rowsOfDots(f.module, { rows: M, columns, K, bias: p.bias, addend: p.addend }),
-        ...[o.a, i32.add(o.b, i32.mul(strip, 4 * width * K))],
-        ...[i32.add(o.bias, column), i32.add(o.addend, column), i32.add(o.y, column)],
-        ...[int(4 * N), int(count)],
-      );
-    };
-    if (full) run(width, first, smaller(int(perBlock), i32.sub(full, first)));
-    if (N % width) f.if(i32.eq(group, groups - 1), () => run(N % width, full, 1));
-  };
-  return { phases: [{ label: labelOf(p), blocks: batch * groups, kernel }] };
-}
-
-const labelOf = ({ M, N, K }: Product): string => `matmul ${M}x${N}x${K}`;
-
-/** The quotient and the remainder of a block's index by a number of blocks; undefined: there is only one such group. */
-function divided(f: Func, block: I32, by: number | undefined): [Int, I32] {
-  if (by === undefined) return [0, block];
-  if (by === 1) return [block, int(0)];
-  const quotient = f.let(i32.divU(block, by));
-  return [quotient, f.let(i32.sub(block, i32.mul(quotient, by)))];
-}
-
-/** One matrix of the batch per block. */
+/** One matrix of the batch a block. */
 function whole(p: Product): Simd {
   const { batch, M, N, K } = p;
   const packed = p.transB || M > 2 * ROWS;
@@ -332,7 +248,7 @@ function multiplyPhase(p: Product, part: Part, matrix: number): Phase {
           b: at.scratch[0],
           packed: true,
           first,
-          count: f.let(smaller(int(perGroup), i32.sub(full, first))),
+          count: f.let(smaller(i32.sub(full, first), perGroup)),
           last: i32.eq(group, groups - 1),
         },
         t,
@@ -342,10 +258,13 @@ function multiplyPhase(p: Product, part: Part, matrix: number): Phase {
   };
 }
 
-/** The product's phases; undefined with an activation. */
-export function matmulSimd({ inputs, attrs }: Call<MatmulAttrs>): Simd | undefined {
-  if (attrs.activation) return undefined;
-  const p: Product = { ...matmulSizes(inputs, attrs), ...attrs };
+/** The product's phases. */
+export function matmulSimd({ inputs, attrs, needed }: Call<MatmulAttrs>): Simd {
+  const p: Product = {
+    ...matmulSizes(inputs, attrs),
+    ...attrs,
+    savesPre: attrs.activation !== undefined && needed[1],
+  };
   const { batch, M, N, K, transA, transB } = p;
   if (M <= DOT_ROWS && transB && !transA) return dots(p);
   const work = M * N * K;

@@ -1,5 +1,15 @@
-// Vectors of four elements in kernels of WebAssembly: loads from indices.
-import { element, f32x4, i32x4, type Int, load, loadZero, type V128 } from "../../src/wasm/mod.ts";
+// Vectors of four elements in kernels of WebAssembly: loads from indices, and of fewer than four elements.
+import {
+  element,
+  f32x4,
+  type I32,
+  i32x4,
+  type Int,
+  load,
+  loadTwo,
+  loadZero,
+  type V128,
+} from "../../src/wasm/mod.ts";
 
 /** The 4-byte elements at four indices; the code of `index` is written four times. */
 export const gather = (base: Int, index: V128): V128 => gatherLanes(base, (lane) => i32x4.lane(index, lane));
@@ -10,4 +20,12 @@ export function gatherLanes(base: Int, index: (lane: number) => Int): V128 {
     (vector, lane) => f32x4.replace(vector, lane, load("f32", element(base, index(lane)))),
     loadZero(element(base, index(0))),
   );
+}
+
+/** The next `count` values, zeros in the other lanes; it reads no more. */
+export function loadPart(address: I32, offset: number, count: number): V128 {
+  if (count >= 4) return load("v128", address, offset);
+  if (count === 1) return loadZero(address, offset);
+  const two = loadTwo(address, offset);
+  return count === 2 ? two : f32x4.replace(two, 2, load("f32", address, offset + 8));
 }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
-import { linear, matmul, type MatmulOptions } from "../../kernels/matmul/op.ts";
+import { linear, matmul, matmulOp, type MatmulOptions } from "../../kernels/matmul/op.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { type CpuDevice, cpuDevice } from "../../src/device/cpu/device.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { input } from "../../src/graph/structure.ts";
-import { sizeOf, type Tensor, type Values } from "../../src/graph/tensor.ts";
+import { apply, sizeOf, type Tensor, type Values } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { between, type Case, checkGradient, checkKernel, randomInput } from "./harness.ts";
 import { evaluate, kernelDevices, relativeError } from "./harness.ts";
@@ -53,13 +53,17 @@ async function checkOnCpu({ feeds, outputs, label }: Case): Promise<void> {
   using program = await (await cpuWithThreads()).compile({ outputs });
   assert.deepEqual(program.inTypeScript, [], label);
   program.run(feeds);
-  const [y] = await program.read(["y"]);
-  const error = relativeError(y, (await evaluate(oracle, { feeds, outputs })).y, 1);
-  // Float32 sums of up to 5,000 products of numbers up to 1.
-  assert.ok(error <= 2e-6, `${label}: relative error ${error}`);
+  const names = Object.keys(outputs);
+  const values = await program.read(names);
+  const expected = await evaluate(oracle, { feeds, outputs });
+  names.forEach((name, i) => {
+    const error = relativeError(values[i], expected[name], 1);
+    // Float32 sums of up to 2,500 products of numbers up to 1.
+    assert.ok(error <= 2e-6, `${label}: relative error of ${name} is ${error}`);
+  });
 }
 
-/** A product of the given sizes, with bias and addend, for every transposition. */
+/** A product of the given sizes, with every part of the epilogue, for every transposition. */
 const cases = (sizes: readonly (readonly [batch: number, M: number, N: number, K: number])[]) =>
   sizes.flatMap(([batch, M, N, K]) =>
     [0, 1, 2, 3].map((bits) => (rng: RandomStream): Case => {
@@ -77,8 +81,10 @@ const cases = (sizes: readonly (readonly [batch: number, M: number, N: number, K
       const b = uniform("b", [batch, ...(options.transB ? [N, K] : [K, N])]);
       const bias = uniform("bias", [N]);
       const addend = uniform("addend", [batch, M, N]);
-      const y = matmul(a, b, { ...options, bias, addend });
-      return { feeds, outputs: { y }, label: `${batch}x${M}x${N}x${K} ${JSON.stringify(options)}` };
+      const attrs = { ...options, bias: true, addend: true, activation: "gelu" } as const;
+      const [y, pre] = apply(matmulOp, [a, b, bias, addend], attrs);
+      const outputs = { y, pre, linear: matmul(a, b, { ...options, bias, addend }) };
+      return { feeds, outputs, label: `${batch}x${M}x${N}x${K} ${JSON.stringify(options)}` };
     })
   );
 
@@ -99,7 +105,7 @@ Deno.test("matmul of sizes that the CPU splits equals float64", async () => {
 Deno.test("matmul gives the same bytes for any number of threads", async () => {
   for (const make of cases([[1, 100, 130, 1100], [4, 60, 50, 40], [1, 3, 2000, 300]])) {
     const { feeds, outputs, label } = make(randomStream(1, "threads of a product"));
-    let expected: Values | undefined;
+    let expected: Values[] | undefined;
     for (const threads of [1, 2, 3]) {
       using device = cpuDevice({ threads });
       using program = await device.compile({ outputs });
@@ -110,8 +116,8 @@ Deno.test("matmul gives the same bytes for any number of threads", async () => {
       );
       assert.ok(blocks >= 3, `${label}: ${blocks} blocks`);
       program.run(feeds);
-      const [y] = await program.read(["y"]);
-      assert.deepEqual(y, expected ??= y, label);
+      const values = await program.read(Object.keys(outputs));
+      assert.deepEqual(values, expected ??= values, label);
     }
   }
 });
@@ -123,12 +129,15 @@ Deno.test("NaN and infinities in every input of matmul come out as on the refere
       for (const value of [NaN, Infinity]) {
         const { feeds, outputs, label } = make(randomStream(1, "not finite"));
         feeds[name][Math.floor(feeds[name].length / 2)] = value;
-        const [{ y }, { y: expected }] = [
+        const [found, expected] = [
           await evaluate(await cpuWithThreads(), { feeds, outputs }),
           await evaluate(reference, { feeds, outputs }),
         ];
         const kind = (x: number) => Number.isFinite(x) ? 0 : x;
-        assert.deepEqual(Array.from(y, kind), Array.from(expected, kind), `${label}: ${value} in ${name}`);
+        for (const key of Object.keys(outputs)) {
+          const where = `${label}: ${value} in ${name}, ${key}`;
+          assert.deepEqual(Array.from(found[key], kind), Array.from(expected[key], kind), where);
+        }
       }
     }
   }
