@@ -25,7 +25,7 @@ function gradientSums(f: Func) {
   const moments = vectorSum(f, { squares: true });
   const largest = f.let(f32x4.splat(0));
   return {
-    /** Adds four pairs, a variable, of which those in `isSeen` are visible. */
+    /** Adds the values of four pairs, x, which must be a variable; `isSeen` is the mask of the visible ones. */
     add(x: V128, isSeen: V128): void {
       const size = f.let(f32x4.abs(x));
       const counts = f.let(v128.and(f32x4.lt(size, Infinity), isSeen));

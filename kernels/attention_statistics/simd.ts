@@ -49,7 +49,7 @@ interface Block {
   readonly rows: number;
 }
 
-/** What the scores of a row say: counts of visible keys and of finite scores, and sums over the finite ones. */
+/** Statistics of the scores of a row: counts of visible keys and of finite scores, and sums over the finite ones. */
 function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
   const [seen, finite] = [vectorCount(f), vectorCount(f)];
   const [highest, placed] = [f.let(f32x4.splat(-Infinity)), f.let(f32x4.splat(-Infinity))];
@@ -128,7 +128,7 @@ function sumsOfWeights(
   return { mass, logs, distance, learned, bernoulli, highest, small, infinite };
 }
 
-/** The first key from `start` on whose score is at least `bound`, which some score is. */
+/** The first key from `start` on whose score is at least `bound`; there must be one. */
 function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"> {
   const [at, found] = [f.let(element(memory, start)), f.local("i32")];
   const least = f.let(f32x4.splat(bound));

@@ -37,7 +37,7 @@ export interface VectorSum {
 /** The sum of the two lanes. */
 const total = (x: V128): F64 => f64.add(f64x2.lane(x, 0), f64x2.lane(x, 1));
 
-/** A new running sum, 0 at first. */
+/** A new running sum, initially 0. */
 export function vectorSum(f: Func, { squares = false } = {}): VectorSum {
   const [sum, square] = [f.let(f64x2.splat(0)), f.let(f64x2.splat(0))];
   return {
@@ -69,7 +69,7 @@ export function largestOf(x: V128): F32 {
   return f32.max(f32.max(lane(0), lane(1)), f32.max(lane(2), lane(3)));
 }
 
-/** Names of the sums of a record, and those of them that are largest values. */
+/** Names of the sums of a record, and of those that are maxima instead. */
 export interface RecordOfSums {
   readonly names: readonly string[];
   readonly largest: readonly string[];
@@ -103,7 +103,7 @@ export interface TileSums {
   readonly numbers: number;
   /** Writes the code that adds the rows of a tile to the sums. */
   readonly add: (f: Func, tile: Tile, sums: Sums, inputs: readonly I32[]) => void;
-  /** Names of sums that `sample` needs of each sample by itself. */
+  /** Names of sums that `sample` needs for each sample separately. */
   readonly ofSample?: readonly string[];
   /** Called after each sample, with the sums of the head and those of the sample. */
   readonly sample?: (head: Sums, sample: SumsByName) => void;

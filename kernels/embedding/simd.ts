@@ -1,5 +1,5 @@
-// The embedding and the gradient of its table in WebAssembly. Blocks of the gradient own columns of the table and add the rows of
-// all tokens in their order, so that sums are the same for any number of threads.
+// The embedding and the gradient of its table in WebAssembly. A block of the gradient computes some columns of the table by
+// adding the rows of all tokens in order, so that sums are the same for any number of threads.
 import { bytePhase, copyPhase } from "../../src/graph/simd_copy.ts";
 import type { Simd } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";

@@ -28,7 +28,7 @@ const MOST_K = 1024;
 /** A product with at most this many multiply-adds and values of b is one block. */
 const SMALL = 2 ** 18;
 const SMALL_OF_BATCH = 2 ** 24;
-/** Values of b that stay in a core's second cache. */
+/** Number of values of b that stay in a core's L2 cache. */
 const CACHED = 96 * 1024;
 /** Values of one packed operand. */
 const PACKED = 2 ** 22;

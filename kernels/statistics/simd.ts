@@ -1,4 +1,4 @@
-// Statistics in WebAssembly. The partial of a chunk takes two passes over some 1000 elements, which stay in the nearest cache:
+// Statistics in WebAssembly. The partial of a chunk takes two passes over some 1000 elements, which stay in the L1 cache:
 // the first finds the mean m, the second sums d = x - m and d^2, so that a rounding error of m cancels:
 //
 //     mean = m + sum(d) / n,  m2 = sum(d^2) - sum(d)^2 / n

@@ -1,6 +1,6 @@
 // Gradients of attention in WebAssembly. A block computes dk and dv of some tiles of keys of a head: for each tile of queries it
-// recomputes the weights p in the thread's own memory, then adds to dv = p' dz, dk = ds' q and dq = ds k. What several blocks add
-// to dq is summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are left out.
+// recomputes the weights p in the thread's own memory, then adds to dv = p' dz, dk = ds' q and dq = ds k. The contributions
+// of several blocks to dq are summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are skipped.
 import type { Addresses, Phase } from "../../../src/graph/simd.ts";
 import { element, f32x4, type Func, type FunctionRef, type I32, i32 } from "../../../src/wasm/mod.ts";
 import { type Int, load, loadSplat, type Local } from "../../../src/wasm/mod.ts";
@@ -20,7 +20,7 @@ import { gradientsOf } from "./weights.ts";
 
 /** Queries and keys of a tile. */
 const TILE = 64;
-/** Heads times parts of their keys that are worth computing at the same time; each part needs memory for dq. */
+/** If a batch has fewer key heads, their keys are split into parts, to have this many blocks; each part needs memory for dq. */
 const PARALLEL = 16;
 
 /** Shapes of the memory of a call. */
@@ -70,7 +70,7 @@ export interface Wanted {
   readonly dv: boolean;
 }
 
-/** A call with what follows from it. */
+/** A call, and values derived from it. */
 export interface Plan {
   readonly call: AttentionCall;
   readonly shapes: Shapes;
@@ -103,7 +103,7 @@ export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: A
   };
 }
 
-/** The function of one query's row in a tile: weights in the place of its scores, their gradients in that of dz . v. */
+/** The function of one query's row in a tile: replaces its scores by weights, and dz . v by gradients of scores. */
 function rowFunction(f: Func, { call, shapes: { rows, keys }, memory }: Plan): FunctionRef {
   const { attrs, sizes: { T } } = call;
   return helper(f, 9 + extrasOf(attrs).length, (f, p, i, first, lo, hi, b, h, term, delta, ...extras) => {
@@ -177,7 +177,7 @@ function queryGroup(
   );
 }
 
-/** Adds what a tile of queries gives to dk and dv of a group of keys. */
+/** Adds the contribution of a tile of queries to dk and dv of a group of keys. */
 function keyGroup(
   f: Func,
   { call, shapes: { rows, keys, D8, V8 }, memory, wanted }: Plan,
@@ -225,7 +225,7 @@ function tileFunction(f: Func, plan: Plan): FunctionRef {
   });
 }
 
-/** Addresses of what the gradients of a call read and write besides q, k, v and dz. */
+/** Addresses of the tensors that the gradients of a call read and write besides q, k, v and dz. */
 export interface GradientMemory {
   readonly at: Addresses;
   readonly terms: I32;

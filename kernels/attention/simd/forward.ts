@@ -1,6 +1,6 @@
 // Attention in WebAssembly: z = act(modified scores) v. Keys and values are first packed in panels. A block computes the rows of
-// one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S), the weights in their place,
-// then the sums of values; only keys that a row can see are read.
+// one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S) and replaced by the
+// weights, then the sums of values; only keys that a row can see are read.
 import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import { element, f32, float, type Func, type I32, i32, type Int, select } from "../../../src/wasm/mod.ts";
@@ -20,10 +20,10 @@ import {
 } from "./tiles.ts";
 import { isKnown, weighOf } from "./weights.ts";
 
-/** Most queries of a block, and most bytes of their scores. */
+/** Maximum number of queries per block, and of bytes of their scores. */
 const QUERIES = 24;
 const SCORES = 1 << 20;
-/** Keys whose panels, and values, stay in the nearest cache while all rows of a tile use them. */
+/** Number of keys whose panels and values stay in the L1 cache while all rows of a tile use them. */
 const NEAR = 64;
 
 /** Shapes of the memory of a call. */
@@ -135,7 +135,7 @@ function writeScores(f: Func, tile: Tile): void {
   });
 }
 
-/** The function of one row: its weights in the place of its scores, its factors and its term. */
+/** The function of one row: replaces its scores by weights, and computes its factors and its row term. */
 function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
   const count = at.inputs.length - 3;
   return helper(f, 8 + count, (f, s, i, lo, hi, b, h, factor, term, ...extras) => {
@@ -168,7 +168,7 @@ function writeWeights(f: Func, tile: Tile): void {
   });
 }
 
-/** Sums of values, with the weights, or the shares, `shift` bytes after them, and stores the rows. */
+/** Computes the sums of values with the weights, or with the shares, `shift` bytes after them, and stores the rows. */
 function writeValues(
   f: Func,
   tile: Tile,

@@ -1,4 +1,4 @@
-// What a kernel knows of a pair of a query and a key: whether it is visible, its modified score, and its dropout factor; four
+// The properties of a pair of a query and a key: whether it is visible, its modified score, and its dropout factor; four
 // keys of one query at a time.
 import {
   element,
@@ -35,7 +35,7 @@ export interface AttentionCall {
   readonly attrs: AttentionAttrs;
 }
 
-/** A number between two others, which are constants. */
+/** Clamps a number to the range between two constants. */
 const clamp = (f: Func, x: Int, low: number, high: number): Local<"i32"> =>
   lesser(f, greater(f, x, low), high);
 
@@ -170,7 +170,7 @@ export interface Pairs {
 
 const IOTA = lanes([0, 1, 2, 3]);
 
-/** Writes what all pairs of a query share; returns functions that write the code of four pairs. */
+/** Writes the code common to all pairs of a query; returns functions that write the code of four pairs. */
 export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Query) {
   const { sizes, attrs } = call;
   const names = extrasOf(attrs);

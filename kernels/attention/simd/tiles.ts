@@ -52,7 +52,7 @@ export interface Product {
   readonly aStep: number;
   readonly bStep: number;
   readonly cRow: number;
-  /** Whether c keeps what it holds. */
+  /** Whether to add to c instead of overwriting it. */
   readonly add?: boolean;
 }
 
@@ -187,7 +187,7 @@ function transposed(f: Func, rows: readonly V128[]): V128[] {
 
 /**
  * Function (to, from, count) that packs `count` rows in panels of 8 rows: in a panel, the 8 numbers of each column follow each
- * other, for a multiple of 4 columns. The last row stands for those that a panel lacks.
+ * other, for a multiple of 4 columns. A panel with fewer rows repeats the last row.
  */
 export function panelPack(f: Func, { columns, stride }: Rows): FunctionRef {
   return helper(f, 3, (f, to, from, count) => {

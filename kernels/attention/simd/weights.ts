@@ -64,7 +64,7 @@ function each(
   });
 }
 
-/** Scores as they enter the activation, hidden ones as -Infinity: `body` gets them, and their lanes that are visible. */
+/** Calls `body` with scores as they enter the activation, -Infinity if hidden, and a mask of the visible lanes. */
 function eachScore(f: Func, row: ScoreRow, body: (score: Local<"v128">, seen: V128) => V128): void {
   each(f, row, (j, at) => {
     const { score, seen } = row.points.pairs(load("v128", at), j);
@@ -85,7 +85,7 @@ function maxLanes(f: Func, x: Local<"v128">): F32 {
 const EMPTY = 1e30;
 const LOWEST = -3.4028234663852886e38;
 
-/** e^s / sum of e^s; a score of NaN reaches the sum. `firstTop` and `firstSum` start the maximum and the sum. */
+/** e^s / sum of e^s; a score of NaN reaches the sum. `firstTop` and `firstSum` are the initial maximum and sum. */
 function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
   // No weight is above 1, however the log-sum-exp is rounded.
   const logWeight = (score: V128, term: V128): V128 => f32x4.pmin(f32x4.sub(score, term), 0);
@@ -267,7 +267,7 @@ export function weightsOf(
   return { a, logA: code?.logWeight?.(score, term) ?? log(f, f32x4.pmax(a, TINY)) };
 }
 
-/** An element-wise weight divided as the row's weights are. */
+/** Divides an element-wise weight in the same way as the row's weights. */
 const scaled = ({ divide }: AttentionAttrs, term: V128, x: V128): V128 =>
   divide === "none" ? x : f32x4.mul(term, x);
 
