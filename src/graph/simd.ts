@@ -1,7 +1,7 @@
 // How an operation runs in WebAssembly: phases of blocks that threads share.
 import type { Func, I32 } from "../wasm/mod.ts";
 
-/** Addresses of a call's memory, in bytes. Tensors begin at multiples of 256 bytes and may be read up to the next multiple of 16. */
+/** Addresses of a call's memory, in bytes. Tensors begin at multiples of 256 bytes; up to 16 bytes past their end may be read. */
 export interface Addresses {
   /** The inputs. */
   readonly inputs: readonly I32[];

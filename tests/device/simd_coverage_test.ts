@@ -1,5 +1,5 @@
-// Which operations run in TypeScript on the CPU device: none, for the configurations that people start with, in any of their
-// programs.
+// Which operations run in TypeScript on the CPU device: none, for the configurations that people start with and every option,
+// in any of their programs.
 import assert from "node:assert/strict";
 import { loadConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
@@ -9,6 +9,7 @@ import { initialGraph } from "../../src/model/layout.ts";
 import { languageModelOf, loadModel } from "../../src/model/model.ts";
 import { probeGraph } from "../../src/track/induction_probe.ts";
 import { graphsOf } from "../../src/train/work.ts";
+import { OPTIONS } from "../train/options.ts";
 
 /** Configurations: the name of a file in configs/, and changes to it. */
 const CONFIGURATIONS: Readonly<Record<string, readonly [string, ...string[]]>> = {
@@ -18,6 +19,7 @@ const CONFIGURATIONS: Readonly<Record<string, readonly [string, ...string[]]>> =
     ...["model.bias=true", "model.block.mlp.activation=gelu_tanh", "model.dropout=0.1", "train.batch=2"],
   ],
   "tracking everything": ["default", "track=everything"],
+  ...Object.fromEntries(Object.entries(OPTIONS).map(([name, changes]) => [name, ["default", ...changes]])),
   ...Object.fromEntries(
     [...Deno.readDirSync(new URL("../../configs", import.meta.url))]
       .filter(({ name }) => name.endsWith(".yaml"))
