@@ -14,8 +14,8 @@ const ROUND = 1.5 * 2 ** 23;
 const ROUND_BITS = 0x4b400000;
 /** The part of ln 2 whose products with small integers are exact, and the rest. */
 const LN2 = [0.693359375, -2.12194440e-4] as const;
-/** e^r for |r| <= ln(2) / 2. Source: N. Juffa, "A more accurate, performance-competitive implementation of expf()", 2015. */
-const EXP = [1.37805939e-3, 8.37312452e-3, 4.16695364e-2, 1.66664720e-1, 4.99999851e-1, 1, 1];
+/** e^r for |r| <= ln(2) / 2. Fitted by tests/kernels/fit_polynomials.ts, like those of `erf`. */
+const EXP = [0.00138146023, 0.00836871564, 0.0416683890, 0.166665211, 0.499999940, 1, 1];
 
 /** e^x = m 2^n: m, and n in the low bits of a float. x must be between -126 and 126, or NaN, which makes m NaN. */
 function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
@@ -112,34 +112,34 @@ export function sigmoid(f: Func, x: V128): V128 {
   return v128.select(f32x4.ge(x, 0), f32x4.sub(1, y), f32x4.nmadd(e, y, e));
 }
 
-/** The error function. Source of both approximations: N. Juffa, "Vectorizable implementation of erff", 2018. */
+/** The error function: a + a P(a^2) near 0, then 1 - e^(a Q(a) - a). */
 export function erf(f: Func, x: V128): V128 {
   x = f.let(x);
   const a = f.let(f32x4.abs(x));
   const square = f.let(f32x4.mul(a, a));
   const near = f.let(f32x4.madd(
     polynomial(square, [
-      -5.96761703e-4,
-      4.99119423e-3,
-      -2.67681349e-2,
-      1.12819925e-1,
-      -3.76125336e-1,
-      1.28379166e-1,
+      -0.000618075312,
+      0.00502824271,
+      -0.0267890748,
+      0.112823971,
+      -0.376125455,
+      0.128379151,
     ]),
     a,
     a,
   ));
-  // erf(a) = 1 - e^p(a); it is 1 in float32 from 3.92 on.
+  // From 3.92 on, erf is 1 in float32.
   const c = f.let(f32x4.pmin(a, 4));
   const power = polynomial(c, [
-    -1.72853470e-5,
-    3.83197126e-4,
-    -3.88396438e-3,
-    2.42546219e-2,
-    -1.06777877e-1,
-    -6.34846687e-1,
-    -1.28717512e-1,
+    -0.00000995870869,
+    0.000310083735,
+    -0.00359082641,
+    0.0236530881,
+    -0.106110692,
+    -0.635227382,
+    -0.128629833,
   ]);
   const far = f32x4.sub(1, expInside(f, f32x4.sub(f32x4.mul(power, c), c)));
-  return v128.or(v128.select(f32x4.gt(a, 0.927734375), far, near), signOf(x));
+  return v128.or(v128.select(f32x4.gt(a, 0.88), far, near), signOf(x));
 }
