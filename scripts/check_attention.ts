@@ -84,7 +84,7 @@ interface Implementations {
   readonly layers: readonly check.LayerImplementation[];
 }
 
-/** The functions of a file, or heed's kernels on the named device, else on the reference device and, if there is an adapter, on WebGPU. */
+/** The functions of a file, or heed's kernels on the named device, else on all: WebGPU if there is an adapter, CPU, reference. */
 async function implementations(file?: string, device?: string): Promise<Implementations> {
   if (file !== undefined && device !== undefined) {
     throw new UserError("--device: selects a device for heed's kernels; leave out --device or --file.");
@@ -97,8 +97,12 @@ async function implementations(file?: string, device?: string): Promise<Implemen
     return { attentions: [check.kernelAttention(await openDevice(device))], layers: [] };
   }
   const adapter = await findAdapter();
-  if (!adapter) cli.tellLine("No WebGPU adapter: checking only the reference device.");
-  const devices = [...(adapter ? [await webgpuDevice(adapter)] : []), referenceDevice()];
+  if (!adapter) cli.tellLine("No WebGPU adapter: checking only the CPU and the reference device.");
+  const devices = [
+    ...(adapter ? [await webgpuDevice(adapter)] : []),
+    await openDevice("cpu"),
+    referenceDevice(),
+  ];
   return { attentions: devices.map(check.kernelAttention), layers: [] };
 }
 
