@@ -1,8 +1,10 @@
 // The cost of tracking: the training step of nanoGPT's CPU configuration with nothing tracked, with everything at every
 // step, and with everything at every tenth, records formatted and written as in a run. All three alternate in one process;
-// on a shared machine CPU time is more reliable than elapsed time.
+// on a shared machine CPU time is more reliable than elapsed time. `deno bench -A bench/tracking_bench.ts`; with `-- cpu` on
+// the CPU device.
 import process from "node:process";
 import { loadConfig } from "../src/config/mod.ts";
+import { cpuDevice } from "../src/device/cpu/device.ts";
 import type { Device, Program } from "../src/device/device.ts";
 import type { Values } from "../src/graph/tensor.ts";
 import { openRunLog } from "../src/log/run_log.ts";
@@ -82,7 +84,7 @@ async function contender(name: string, track: string, device: Device, path: stri
 }
 
 async function table(): Promise<Runner> {
-  const device = await openWebgpu();
+  const device = Deno.args.includes("cpu") ? cpuDevice() : await openWebgpu();
   const path = await Deno.makeTempFile();
   const contenders: Contender[] = [];
   for (const [name, track] of Object.entries(TRACKS)) {

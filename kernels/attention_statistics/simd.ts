@@ -18,21 +18,11 @@ import { ATTENTION_TABLE, columnNames, type StatisticsAttrs, wasmColumns } from 
 /** The sums of a record; the merge phase sets the last two, the number of samples and the sum of their norms. */
 const RECORD: RecordOfSums = {
   names: [
-    ...["rows", "rows_of_two", "rows_placed", "rows_with_previous", "rows_sunk", "rows_repeated", "pairs"],
-    ...["entropy", "entropy_ratio", "bernoulli_entropy", "rowmass", "rowmass_squares", "squares", "max"],
-    ...[
-      "argmax_distance",
-      "sink",
-      "previous",
-      "self",
-      "distance",
-      "extra_mass",
-      "effective_keys",
-      "sparsity",
-    ],
-    ...["induction", "duplicate", "score_max", "scores", "score_squares", "nonfinite", "score_nonfinite"],
-    ...["samples", "pnorm"],
-  ],
+    "rows rows_of_two rows_placed rows_with_previous rows_sunk rows_repeated pairs nonfinite score_nonfinite",
+    "scores score_squares score_max entropy entropy_ratio bernoulli_entropy effective_keys sparsity",
+    "rowmass rowmass_squares squares max argmax_distance distance sink previous self extra_mass",
+    "induction duplicate samples pnorm",
+  ].flatMap((names) => names.split(" ")),
   largest: ["score_max"],
 };
 
@@ -119,7 +109,8 @@ function sumsOfWeights(
     }
     distance.add(weighted);
     small.add(v128.and(f32x4.lt(a, threshold), isSeen));
-    infinite.add(v128.not(f32x4.lt(f32x4.abs(a), Infinity)));
+    // Rows of normalised weights come here only if all their scores are finite.
+    if (!isNormalised(attrs)) infinite.add(v128.not(f32x4.lt(f32x4.abs(a), Infinity)));
     f.set(highest, f32x4.pmax(highest, a));
     if (isBernoulli(attrs)) {
       bernoulli.add(f.let(v128.and(bernoulliEntropy(a, logA, s), isSeen)));
@@ -139,15 +130,13 @@ function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"
   return f.let(i32.add(i32.shrU(i32.sub(at, memory), 2), i32.ctz(found)));
 }
 
-const isTrue = (condition: I32): F64 => f64.fromU(condition);
-
 /** Adds a row whose weights are finite to the sums, except those of its entropy. */
 function countRow(
   f: Func,
   row: QueryRow,
   { sizes, attrs, sums, weights }: Block,
   { n, finite, moments, placed, highest }: ReturnType<typeof sumsOfScores>,
-  { mass, logs: _logs, ...of }: ReturnType<typeof sumsOfWeights>,
+  of: ReturnType<typeof sumsOfWeights>,
 ): void {
   const sequence = sizes.S - attrs.extra;
   const { add } = sums;
@@ -163,16 +152,16 @@ function countRow(
   };
   const count = (name: string, condition: I32): Local<"i32"> => {
     const is = f.let(condition);
-    add(name, isTrue(is));
+    add(name, f64.fromU(is));
     return is;
   };
-  const where = (condition: I32, x: F64): F64 => f64.mul(isTrue(condition), x);
-  const total = f.let(mass.sum);
-  add("rows", isTrue(int(1)));
+  const where = (condition: I32, x: F64): F64 => f64.mul(f64.fromU(condition), x);
+  const mass = f.let(of.mass.sum);
+  add("rows", double(1));
   count("rows_of_two", i32.gtU(n, 1));
-  add("rowmass", total);
-  add("rowmass_squares", f64.mul(total, total));
-  add("squares", mass.squares);
+  add("rowmass", mass);
+  add("rowmass_squares", f64.mul(mass, mass));
+  add("squares", of.mass.squares);
   add("max", f64.promote(largestOf(of.highest)));
   add("sparsity", f64.div(f64.fromU(of.small.count), f64.fromU(n)));
   add("bernoulli_entropy", isBernoulli(attrs) ? f64.div(of.bernoulli.sum, f64.fromU(n)) : double(NaN));
@@ -189,11 +178,11 @@ function countRow(
   }
   f.if(count("rows_placed", f32.gt(placed, -Infinity)), () => {
     add("argmax_distance", f64.fromS(i32.sub(position, argmaxOf(f, row, placed, attrs))));
-    const placedMass = f.let(attrs.extra > 0 ? f64.sub(total, of.learned.sum) : total);
-    f.if(f64.gt(placedMass, double(0)), () => add("distance", f64.div(of.distance.sum, placedMass)));
+    const placedMass = f.let(attrs.extra > 0 ? f64.sub(mass, of.learned.sum) : mass);
+    f.if(f64.gt(placedMass, 0), () => add("distance", f64.div(of.distance.sum, placedMass)));
   });
   if (attrs.extra > 0) {
-    f.if(f64.gt(total, double(0)), () => add("extra_mass", f64.div(of.learned.sum, total)));
+    f.if(f64.gt(mass, 0), () => add("extra_mass", f64.div(of.learned.sum, mass)));
   }
   add("pairs", f64.fromU(finite));
   add("scores", moments.sum);
@@ -251,11 +240,11 @@ function statisticsOfRow(
         [of.mass.sum, of.logs.sum, f64.fromU(n)].forEach((x, k) => f.store(at, f32.demote(x), 4 * rows * k));
       });
     };
-    add("score_nonfinite", isTrue(invalid));
+    add("score_nonfinite", f64.fromU(invalid));
     // A single NaN or infinite score makes every weight of a normalised row NaN.
     if (isNormalised(attrs)) f.if(invalid, () => f.set(invalid, n), weigh);
     else weigh();
-    add("nonfinite", isTrue(invalid));
+    add("nonfinite", f64.fromU(invalid));
   });
 }
 
@@ -286,7 +275,7 @@ export function statisticsSimd({ inputs: [q, k], attrs }: Call<StatisticsAttrs>)
     add: addTile,
     ofSample: ["rows", "squares"],
     sample(head, sample) {
-      head.add("samples", isTrue(f64.gt(sample("rows"), double(0))));
+      head.add("samples", f64.fromU(f64.gt(sample("rows"), 0)));
       head.add("pnorm", f64.sqrt(sample("squares")));
     },
     columns: wasmColumns(ATTENTION_TABLE, columnNames(attrs)),

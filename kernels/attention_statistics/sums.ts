@@ -17,12 +17,12 @@ export type SumsByName = (name: string) => F64;
 export const mean = (sum: F64, n: F64): F64 => f64.div(sum, n);
 
 /** x, or NaN if it is over no entries. */
-export const among = (x: F64, n: F64): F64 => select(f64.gt(n, double(0)), x, double(NaN));
+export const among = (x: F64, n: F64): F64 => select(f64.gt(n, 0), x, double(NaN));
 
 /** The standard deviation (population) of n values, from their sum and the sum of their squares; NaN if there is none. */
 export function deviation(sum: F64, squares: F64, n: F64): F64 {
   const variance = f64.sub(mean(squares, n), f64.mul(mean(sum, n), mean(sum, n)));
-  return f64.sqrt(f64.max(variance, double(0)));
+  return f64.sqrt(f64.max(variance, 0));
 }
 
 /** A running sum of the lanes of vectors, and with `squares` of their squares. */
