@@ -3,22 +3,13 @@
 import { apply, type Op, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal, literalValues } from "../../src/graph/structure.ts";
 import { type Bounds, bounds } from "../expression/bounds.ts";
-import { type Expression, toFunction, variablesOf } from "../expression/expression.ts";
+import { toFunction, variablesOf } from "../expression/expression.ts";
 import { WGSL_FUNCTIONS } from "../expression/wgsl.ts";
 import blocksWgsl from "./block_mask.wgsl" with { type: "text" };
 import { maskCode } from "./dispatch.ts";
 import type { Mask } from "./modifier.ts";
-import { type AttentionSizes, BLOCK } from "./sizes.ts";
-
-/** Attributes of a block mask; its inputs are the tables of the mask. */
-export interface BlockMaskAttrs {
-  readonly mask: Expression;
-  readonly tables: readonly string[];
-  /** [B, H, tiles along i, tiles along j]; B or H is 1 if the mask does not depend on it. */
-  readonly shape: readonly number[];
-  readonly T: number;
-  readonly S: number;
-}
+import { blockMaskSimd } from "./simd/blocks.ts";
+import { type AttentionSizes, BLOCK, type BlockMaskAttrs } from "./sizes.ts";
 
 export const blockMaskOp: Op<BlockMaskAttrs> = {
   name: "block_mask",
@@ -39,6 +30,7 @@ export const blockMaskOp: Op<BlockMaskAttrs> = {
       }],
     };
   },
+  simd: ({ attrs }) => blockMaskSimd(attrs),
   cpu(inputs, [out], { attrs: { mask, tables, shape, T, S } }) {
     const visible = toFunction(mask, ["b", "h", "i", "j", ...tables]);
     const [, H, rows, columns] = shape;

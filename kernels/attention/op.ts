@@ -14,6 +14,7 @@ import { compose, merge, overRows, scoreBias } from "./modifier.ts";
 import { type AttentionOptions, checkOptions, checkTables, rangeOf } from "./options.ts";
 import { attentionSimd } from "./simd/forward.ts";
 import { gradientSimd } from "./simd/gradient.ts";
+import { tableGradientSimd } from "./simd/tables.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
 import {
   type AttentionAttrs,
@@ -221,6 +222,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
     };
   },
   cpu: tableGradientCpu,
+  simd: tableGradientSimd,
 };
 
 /**

@@ -51,6 +51,16 @@ export interface AttentionSizes {
 /** Side of the square tiles of a block mask. */
 export const BLOCK = 32;
 
+/** Attributes of a block mask; its inputs are the tables of the mask. */
+export interface BlockMaskAttrs {
+  readonly mask: Expression;
+  readonly tables: readonly string[];
+  /** [B, H, tiles along i, tiles along j]; B or H is 1 if the mask does not depend on it. */
+  readonly shape: readonly number[];
+  readonly T: number;
+  readonly S: number;
+}
+
 /** Sizes of q [B,T,H,d], k [B,S,Hkv,d], v [B,S,Hkv,dv]; throws if they do not fit together. */
 export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
   const [B, T, H, D] = q.shape;

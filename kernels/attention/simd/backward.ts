@@ -3,18 +3,21 @@
 // of several blocks to dq are summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are skipped.
 import type { Addresses, Phase } from "../../../src/graph/simd.ts";
 import { element, f32x4, type Func, type FunctionRef, type I32, i32 } from "../../../src/wasm/mod.ts";
-import { type Int, load, loadSplat, type Local } from "../../../src/wasm/mod.ts";
+import { type Int, load, loadSplat, type Local, type V128 } from "../../../src/wasm/mod.ts";
 import { extrasOf, hasRowTerm, isExact } from "../sizes.ts";
+import { type AttentionCall, groupOf, type Pairs, type Points, pointsOf } from "./points.ts";
+import { queriesIn, queriesOf, queryHead, tileVisible } from "./points.ts";
 import {
-  type AttentionCall,
-  groupOf,
-  pointsOf,
-  queriesIn,
-  queriesOf,
-  queryHead,
-  tileVisible,
-} from "./points.ts";
-import { forGroups, helper, lesser, panelPack, product, rowCopy, rowProduct, rowStore } from "./tiles.ts";
+  forGroups,
+  helper,
+  HIDDEN,
+  lesser,
+  panelPack,
+  product,
+  rowCopy,
+  rowProduct,
+  rowStore,
+} from "./tiles.ts";
 import { upTo } from "./tiles.ts";
 import { gradientsOf } from "./weights.ts";
 
@@ -57,6 +60,8 @@ function memoryOf({ rows, keys, D4, D8, V4, V8 }: Shapes) {
     p: take(rows * keys),
     /** Gradients of weights, then of scores. */
     ds: take(rows * keys),
+    /** Whether the keys, the queries and dz have numbers that are not finite. */
+    flags: take(4),
     size,
   };
 }
@@ -68,6 +73,14 @@ export interface Wanted {
   readonly dq: boolean;
   readonly dk: boolean;
   readonly dv: boolean;
+  /** Code that adds the gradients of learned tables of a row to `sums`; see tables.ts. */
+  readonly slopes?: (f: Func, points: Points, sums: I32) => readonly Slope[];
+}
+
+/** Code of one lookup: for every four pairs and the gradients of their scores, and at the end of the row. */
+export interface Slope {
+  readonly add: (pairs: Pairs, ds: V128) => void;
+  readonly end: () => void;
 }
 
 /** A call, and values derived from it. */
@@ -104,14 +117,15 @@ export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: A
 }
 
 /** The function of one query's row in a tile: replaces its scores by weights, and dz . v by gradients of scores. */
-function rowFunction(f: Func, { call, shapes: { rows, keys }, memory }: Plan): FunctionRef {
+function rowFunction(f: Func, { call, shapes: { rows, keys }, memory, wanted }: Plan): FunctionRef {
   const { attrs, sizes: { T } } = call;
-  return helper(f, 9 + extrasOf(attrs).length, (f, p, i, first, lo, hi, b, h, term, delta, ...extras) => {
+  const count = 10 + extrasOf(attrs).length;
+  return helper(f, count, (f, p, i, first, lo, hi, b, h, term, delta, sums, ...extras) => {
     const ds = f.let(i32.add(p, memory.ds - memory.p));
     const clear = (from: Int, to: Int): void =>
       f.loop(from, to, 4, (j) => {
-        f.store(element(p, j), f32x4.splat(0));
-        f.store(element(ds, j), f32x4.splat(0));
+        f.store(element(p, j), f32x4.splat(HIDDEN));
+        f.store(element(ds, j), f32x4.splat(HIDDEN));
       });
     if (T % rows) {
       f.if(i32.geU(i, T), () => {
@@ -124,6 +138,7 @@ function rowFunction(f: Func, { call, shapes: { rows, keys }, memory }: Plan): F
       term: f.let(hasRowTerm(attrs) ? loadSplat(term) : f32x4.splat(1)),
       delta: f.let(isExact(attrs) ? loadSplat(delta) : f32x4.splat(0)),
     };
+    const slopes = wanted.slopes?.(f, points, sums) ?? [];
     clear(0, lo);
     f.loop(lo, hi, 4, (j) => {
       const pairs = points.pairs(load("v128", element(p, j)), i32.add(first, j));
@@ -131,28 +146,39 @@ function rowFunction(f: Func, { call, shapes: { rows, keys }, memory }: Plan): F
       const da = f.let(load("v128", element(ds, j)));
       if (keep) f.set(da, f32x4.mul(da, keep));
       const gradients = gradientsOf(f, attrs, pairs, da, terms);
+      for (const slope of slopes) slope.add(pairs, gradients.ds);
       f.store(element(p, j), keep ? f32x4.mul(gradients.a, keep) : gradients.a);
       f.store(element(ds, j), points.throughModifier(pairs, gradients.ds));
     });
+    for (const slope of slopes) slope.end();
     clear(hi, keys);
   });
+}
+
+/** Variables of the function of a tile. */
+interface Tile {
+  readonly own: I32;
+  /** First query and key. */
+  readonly i: I32;
+  readonly j: I32;
+  /** Partial sums of dq of the head. */
+  readonly dq: I32;
+  /** Whether products leave out hidden pairs, because some numbers are not finite. */
+  readonly masked: boolean;
+  /** Calls the function of a row. */
+  readonly weigh: (row: I32, lo: Int, hi: Int) => void;
 }
 
 /** Products of a group of queries: their scores, their rows of p and ds, and dq. */
 function queryGroup(
   f: Func,
   { call, shapes, memory, wanted }: Plan,
-  { own, i, j, row, size, dq, weigh }: {
-    own: I32;
-    i: I32;
-    j: I32;
-    row: I32;
-    size: number;
-    dq: I32;
-    weigh: (row: I32, lo: Int, hi: Int) => void;
-  },
+  tile: Tile,
+  row: I32,
+  size: number,
 ): void {
   const { keys, D4, D8, V4, V8 } = shapes;
+  const { own, i, j, masked } = tile;
   const { lo, hi } = groupOf(f, call, i32.add(i, row), size, j, keys);
   const at = (place: number, columns: number): I32 =>
     f.let(i32.add(i32.add(own, place), i32.mul(row, 4 * columns)));
@@ -164,29 +190,26 @@ function queryGroup(
     f.call(scores, q, panel(memory.keyPanels, c, D4), element(p, c), D4);
     f.call(gradients, dz, panel(memory.valuePanels, c, V4), element(ds, c), V4);
   });
-  f.loop(row, i32.add(row, size), 1, (r) => weigh(r, lo, hi));
+  f.loop(row, i32.add(row, size), 1, (r) => tile.weigh(r, lo, hi));
   if (!wanted.dq) return;
-  const sum = product(f, size, { aRow: 4 * keys, aStep: 4, bStep: 4 * D8, cRow: 4 * D8, add: true });
-  const to = f.let(element(dq, i32.add(i, row), 4 * D8));
-  const from = f.let(element(i32.add(own, memory.keyRows), lo, 4 * D8));
-  f.loop(
-    0,
-    4 * D8,
-    32,
-    (e) => f.call(sum, element(ds, lo), i32.add(from, e), i32.add(to, e), i32.sub(hi, lo)),
+  const strides = { aRow: 4 * keys, aStep: 4, bStep: 4 * D8, cRow: 4 * D8 };
+  const sum = product(f, size, { ...strides, add: true, masked });
+  const [from, to] = [panel(memory.keyRows, lo, D8), element(tile.dq, i32.add(i, row), 4 * D8)].map((x) =>
+    f.let(x)
   );
+  const [a, n] = [f.let(element(ds, lo)), f.let(i32.sub(hi, lo))];
+  f.loop(0, 4 * D8, 32, (e) => f.call(sum, a, i32.add(from, e), i32.add(to, e), n));
 }
 
 /** Adds the contribution of a tile of queries to dk and dv of a group of keys. */
-function keyGroup(
-  f: Func,
-  { call, shapes: { rows, keys, D8, V8 }, memory, wanted }: Plan,
-  { own, i, j, key, size }: { own: I32; i: I32; j: I32; key: I32; size: number },
-): void {
+function keyGroup(f: Func, { call, shapes, memory, wanted }: Plan, tile: Tile, key: I32, size: number): void {
+  const { rows, keys, D8, V8 } = shapes;
+  const { own, i, j, masked } = tile;
   const { from, to } = queriesIn(f, call, i32.add(j, key), size, i, rows);
   const n = f.let(i32.sub(to, from));
   const add = (weights: number, values: number, sums: number, width: number): void => {
-    const sum = product(f, size, { aRow: 4, aStep: 4 * keys, bStep: 4 * width, cRow: 4 * width, add: true });
+    const strides = { aRow: 4, aStep: 4 * keys, bStep: 4 * width, cRow: 4 * width };
+    const sum = product(f, size, { ...strides, add: true, masked });
     const a = f.let(i32.add(element(i32.add(own, weights), from, 4 * keys), i32.mul(key, 4)));
     const b = f.let(element(i32.add(own, values), from, 4 * width));
     const c = f.let(element(i32.add(own, sums), key, 4 * width));
@@ -196,32 +219,45 @@ function keyGroup(
   if (wanted.dv) add(memory.p, memory.dz, memory.dv, V8);
 }
 
-/** Function (own, q, dz, terms, deltas, dq, i, j, b, h, extras) of a tile: queries from i on of a head, keys from j on. */
-function tileFunction(f: Func, plan: Plan): FunctionRef {
-  const { call, shapes: { rows, keys }, memory, wanted } = plan;
-  const { sizes: { T, H, D, DV }, attrs } = call;
-  return helper(f, 10 + extrasOf(attrs).length, (f, own, q, dz, terms, deltas, dq, i, j, b, h, ...extras) => {
-    const count = lesser(f, i32.sub(T, i), rows);
-    const copy = (columns: number, scale: number, place: number, from: I32): void => {
-      const stride = 4 * H * columns;
-      f.call(
-        rowCopy(f, { columns, stride }, rows, scale),
-        i32.add(own, place),
-        element(from, i, stride),
-        count,
-      );
-    };
-    copy(D, attrs.scale, memory.q, q);
-    copy(DV, 1, memory.dz, dz);
+/** Function (own, terms, deltas, dq, sums, i, j, b, h, extras) of the products of a tile whose queries and keys are in place. */
+function productsFunction(f: Func, plan: Plan, masked: boolean): FunctionRef {
+  const { call: { attrs }, shapes: { rows, keys }, memory, wanted } = plan;
+  const count = 9 + extrasOf(attrs).length;
+  return helper(f, count, (f, own, terms, deltas, dq, sums, i, j, b, h, ...extras) => {
     const row = rowFunction(f, plan);
     const weigh = (r: I32, lo: Int, hi: Int): void => {
       const query = f.let(i32.add(i, r));
-      const p = element(i32.add(own, memory.p), r, 4 * keys);
-      f.call(row, p, query, j, lo, hi, b, h, element(terms, query), element(deltas, query), ...extras);
+      const [p, term, delta] = [
+        element(i32.add(own, memory.p), r, 4 * keys),
+        ...[terms, deltas].map((x) => element(x, query)),
+      ];
+      f.call(row, p, query, j, lo, hi, b, h, term, delta, sums, ...extras);
     };
-    forGroups(f, rows, (row, size) => queryGroup(f, plan, { own, i, j, row, size, dq, weigh }));
+    const tile = { own, i, j, dq, masked, weigh };
+    forGroups(f, rows, (row, size) => queryGroup(f, plan, tile, row, size));
     if (!wanted.dk && !wanted.dv) return;
-    forGroups(f, keys, (key, size) => keyGroup(f, plan, { own, i, j, key, size }));
+    forGroups(f, keys, (key, size) => keyGroup(f, plan, tile, key, size));
+  });
+}
+
+/** Function (q, dz, own, ..., i, ...) of a tile: queries from i on of a head; then as `productsFunction`. */
+function tileFunction(f: Func, plan: Plan): FunctionRef {
+  const { call, shapes: { rows }, memory } = plan;
+  const { sizes: { T, H, D, DV }, attrs } = call;
+  return helper(f, 11 + extrasOf(attrs).length, (f, q, dz, own, ...rest) => {
+    const i = rest[4];
+    const flags = f.let(i32.add(own, memory.flags));
+    const count = lesser(f, i32.sub(T, i), rows);
+    const copy = (columns: number, scale: number, place: number, from: I32, flag: number): void => {
+      const stride = 4 * H * columns;
+      const run = rowCopy(f, { columns, stride }, rows, scale);
+      f.call(run, i32.add(own, place), element(from, i, stride), count, i32.add(flags, flag));
+    };
+    copy(D, attrs.scale, memory.q, q, 4);
+    copy(DV, 1, memory.dz, dz, 8);
+    const [keys, queries, gradients] = [0, 4, 8].map((flag) => load("i32", flags, flag));
+    const run = (masked: boolean) => f.call(productsFunction(f, plan, masked), own, ...rest);
+    f.if(i32.or(keys, i32.or(queries, gradients)), () => run(true), () => run(false));
   });
 }
 
@@ -231,9 +267,11 @@ export interface GradientMemory {
   readonly terms: I32;
   readonly deltas: I32;
   /** Partial sums of dq, [parts, B, H, T8, D8]. */
-  readonly dq: I32;
-  readonly dk: I32;
-  readonly dv: I32;
+  readonly dq?: I32;
+  readonly dk?: I32;
+  readonly dv?: I32;
+  /** Sums of the gradients of tables. */
+  readonly sums?: I32;
 }
 
 /** Packs a tile of keys and values, of which there are `count`, and clears dk and dv. */
@@ -248,7 +286,7 @@ function packTile(
   const { HKV, D, DV } = call.sizes;
   const [ofKeys, ofValues] = [{ columns: D, stride: 4 * HKV * D }, { columns: DV, stride: 4 * HKV * DV }];
   f.call(panelPack(f, ofKeys), i32.add(own, memory.keyPanels), k, count);
-  f.call(rowCopy(f, ofKeys, keys), i32.add(own, memory.keyRows), k, count);
+  f.call(rowCopy(f, ofKeys, keys), i32.add(own, memory.keyRows), k, count, i32.add(own, memory.flags));
   f.call(panelPack(f, ofValues), i32.add(own, memory.valuePanels), v, count);
   f.zero(i32.add(own, memory.dk), 4 * keys * D8);
   f.zero(i32.add(own, memory.dv), 4 * keys * V8);
@@ -258,7 +296,7 @@ function packTile(
 export function gradientBlock(
   f: Func,
   plan: Plan,
-  { at, terms, deltas, dq, dk, dv }: GradientMemory,
+  { at, terms, deltas, sums = at.own, dq = at.own, dk = at.own, dv = at.own }: GradientMemory,
   { b, kv, part }: { b: Local<"i32">; kv: Local<"i32">; part: Local<"i32"> },
 ): void {
   const { call, shapes: { rows, keys, perPart, T8, D8 }, memory, wanted } = plan;
@@ -285,8 +323,8 @@ export function gradientBlock(
       const run = (i: I32): void =>
         f.call(
           tile,
-          ...[own, element(q, query, 4 * D), element(dz, query, 4 * DV)],
-          ...[element(terms, head), element(deltas, head), partial(h), i, j, b, h],
+          ...[element(q, query, 4 * D), element(dz, query, 4 * DV), own],
+          ...[element(terms, head), element(deltas, head), partial(h), sums, i, j, b, h],
           ...extras,
         );
       f.loop(first ? i32.mul(i32.divU(first, rows), rows) : 0, last ?? T, rows, (i) => {

@@ -10,6 +10,7 @@ import {
   columnPack,
   forGroups,
   greater,
+  hasNotFinite,
   helper,
   lesser,
   panelPack,
@@ -177,16 +178,20 @@ function writeValues(
 ): void {
   const { call: { sizes: { H, DV } }, shapes: { S8, V8, row: sRow }, memory, at: { own }, rows } = tile;
   const z = f.let(i32.add(own, memory.z + kind.sums));
-  f.zero(z, 4 * rows * V8);
-  eachGroup(f, tile, ({ row, size, from, to }) => {
-    const sum = product(f, size, { aRow: sRow, aStep: 4, bStep: 32, cRow: 4 * V8, add: true });
-    const a = f.let(element(i32.add(element(own, row, sRow), memory.s + kind.weights), from));
-    const n = f.let(i32.sub(to, from));
-    f.loop(0, V8, 8, (e) => {
-      const panel = i32.add(element(tile.values, e, 4 * S8), i32.mul(from, 32));
-      f.call(sum, a, panel, element(element(z, row, 4 * V8), e), n);
+  const compute = (masked: boolean): void => {
+    f.zero(z, 4 * rows * V8);
+    eachGroup(f, tile, ({ row, size, from, to }) => {
+      const sum = product(f, size, { aRow: sRow, aStep: 4, bStep: 32, cRow: 4 * V8, add: true, masked });
+      const a = f.let(element(i32.add(element(own, row, sRow), memory.s + kind.weights), from));
+      const n = f.let(i32.sub(to, from));
+      f.loop(0, V8, 8, (e) => {
+        const panel = i32.add(element(tile.values, e, 4 * S8), i32.mul(from, 32));
+        f.call(sum, a, panel, element(element(z, row, 4 * V8), e), n);
+      });
     });
-  });
+  };
+  compute(false);
+  f.if(hasNotFinite(f, z, rows * V8), () => compute(true));
   const store = rowStore(f, { columns: DV, stride: 4 * H * DV }, true);
   f.call(store, to, z, rows, i32.add(own, memory.factors + kind.factors));
 }
@@ -196,7 +201,8 @@ function writeTile(f: Func, tile: Tile): void {
   const { sizes: { T, H, D, DV }, attrs: { scale } } = call;
   const query = f.let(i32.add(i32.mul(i32.add(i32.mul(b, T), i), H), h));
   const copy = rowCopy(f, { columns: D, stride: 4 * H * D }, tile.shapes.rows, scale);
-  f.call(copy, i32.add(own, memory.q), element(q, query, 4 * D), rows);
+  const flag = i32.add(own, memory.factors);
+  f.call(copy, i32.add(own, memory.q), element(q, query, 4 * D), rows, flag);
   writeScores(f, tile);
   writeWeights(f, tile);
   if (needed[0]) {

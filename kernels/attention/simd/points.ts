@@ -15,19 +15,13 @@ import {
 } from "../../../src/wasm/mod.ts";
 import { loadSplat, type V128, v128 } from "../../../src/wasm/mod.ts";
 import { toWasm, toWasmCondition, type VectorTables } from "../../expression/wasm.ts";
-import { derivative, type Expression } from "../../expression/expression.ts";
+import { derivative, type Expression, type Lookup } from "../../expression/expression.ts";
+import { threefry, threefryKey } from "../../random/threefry_simd.ts";
 import { gather } from "../../simd/vectors.ts";
 import type { AttentionChoice } from "../activations.ts";
-import {
-  type AttentionAttrs,
-  type AttentionSizes,
-  BLOCK,
-  extrasOf,
-  isExact,
-  isNormalised,
-} from "../sizes.ts";
+import { type AttentionAttrs, type AttentionSizes, BLOCK, extrasOf } from "../sizes.ts";
 import { modifies, queryOffset } from "../sizes.ts";
-import { greater, lesser } from "./tiles.ts";
+import { greater, HIDDEN, lesser } from "./tiles.ts";
 
 /** A call of attention: its sizes and attributes. */
 export interface AttentionCall {
@@ -184,8 +178,6 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
   const variables = (j: I32) => ({ ...query, j: f.let(f32x4.fromS(i32x4.add(i32x4.splat(j), IOTA))) });
   const { start, end = sizes.S } = keysOf(f, call, i);
   const [first, limit] = [start && f.let(i32x4.splat(start)), f.let(i32x4.splat(end))];
-  // An exact softmax gives a score of -Infinity the weight 0 by itself.
-  const hides = modifies(attrs) || attrs.divide !== "none" || (isNormalised(attrs) && !isExact(attrs));
   const slope = derivative(attrs.score, "score");
   return {
     /** The visible pairs and their scores. */
@@ -197,53 +189,48 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
       const point = evaluates ? { ...variables(j), score: before } : {};
       if (attrs.mask) f.set(seen, v128.and(seen, toWasmCondition(attrs.mask, f, point, tables)));
       const score = modifies(attrs) ? f.let(toWasm(attrs.score, f, point, tables)) : before;
-      if (hides) f.set(seen, v128.and(seen, f32x4.ne(score, -Infinity)));
+      f.set(seen, v128.and(seen, f32x4.ne(score, -Infinity)));
       return { j, raw: before, score, seen };
     },
     /** The gradient of the raw scores of pairs, from that of the scores. */
     throughModifier: ({ j, raw, seen }: Pairs, ds: V128): V128 =>
       modifies(attrs)
-        ? v128.and(seen, f32x4.mul(ds, toWasm(slope, f, { ...variables(j), score: raw }, tables)))
+        ? v128.select(
+          seen,
+          f32x4.madd(ds, toWasm(slope, f, { ...variables(j), score: raw }, tables), 0),
+          HIDDEN,
+        )
         : ds,
     /** An expression of pairs. */
     value: (e: Expression, { j, raw }: Pairs, more: Readonly<Record<string, V128>> = {}): V128 =>
       toWasm(e, f, { ...variables(j), score: raw, ...more }, tables),
-    tables,
+    /** The entries that pairs look up, and their indices. */
+    entryOf(lookup: Lookup, { j, raw }: Pairs): { entry: V128; index: V128 } {
+      let index: V128 | undefined;
+      const read = (at: V128): V128 => tables[lookup.table](index = at);
+      const all = { ...tables, [lookup.table]: read };
+      const entry = f.let(toWasm(lookup, f, { ...variables(j), score: raw }, all));
+      return { entry, index: index! };
+    },
     /** Dropout's factors of pairs, 0 or 1 / (1 - p); undefined if nothing is dropped. */
     keep: attrs.dropout.p > 0 ? dropoutOf(f, call, { b, h, i, extras }) : undefined,
   };
 }
 
-/** Threefry-2x32 with 20 rounds, as `threefry2x32` of base/random.ts, on four counters; both words of the result. */
-function threefry(f: Func, [k0, k1]: readonly V128[], [c0, c1]: readonly V128[]): [V128, V128] {
-  const third = f.let(v128.xor(v128.xor(k0, k1), i32x4.splat(0x1bd11bda)));
-  const keys = [k0, k1, third];
-  const [x, y] = [f.let(i32x4.add(c0, k0)), f.let(i32x4.add(c1, k1))];
-  for (let group = 0; group < 5; group++) {
-    for (const r of group % 2 ? [17, 29, 16, 24] : [13, 15, 26, 6]) {
-      f.set(x, i32x4.add(x, y));
-      f.set(y, v128.xor(v128.or(i32x4.shl(y, r), i32x4.shrU(y, 32 - r)), x));
-    }
-    f.set(x, i32x4.add(x, keys[(group + 1) % 3]));
-    f.set(y, i32x4.add(i32x4.add(y, keys[(group + 2) % 3]), group + 1));
-  }
-  return [x, y];
-}
+/** What `pointsOf` returns. */
+export type Points = ReturnType<typeof pointsOf>;
 
 /** Writes dropout's factors of the pairs of a query with four keys from j on (see `dropoutScale` in rows.ts). */
 function dropoutOf(f: Func, { sizes: { T, S, H }, attrs }: AttentionCall, { b, h, i, extras }: Query) {
   const { p, site } = attrs.dropout;
   const seed = extras[extrasOf(attrs).indexOf("seed")];
-  const [key, counter] = [f.let(loadSplat(seed)), f.let(loadSplat(seed, 4))];
+  const [key, counter] = [threefryKey(f, loadSplat(seed), site), f.let(loadSplat(seed, 4))];
   const matrix = i32.mul(i32.add(i32.mul(b, H), h), Math.floor((T * S + 1) / 2));
   const first = f.let(i32x4.splat(matrix));
   const row = f.let(i32.mul(i, S));
   return (j: I32): V128 => {
     const at = f.let(i32x4.add(i32x4.splat(i32.add(row, j)), IOTA));
-    const [even, odd] = threefry(f, [key, i32x4.splat(site)], [
-      i32x4.add(first, i32x4.shrU(at, 1)),
-      counter,
-    ]);
+    const [even, odd] = threefry(f, key, [i32x4.add(first, i32x4.shrU(at, 1)), counter]);
     const isOdd = i32x4.eq(v128.and(at, i32x4.splat(1)), 1);
     const kept = i32x4.geU(v128.select(isOdd, odd, even), Math.floor(p * 2 ** 32));
     return v128.and(kept, f32x4.splat(1 / (1 - p)));

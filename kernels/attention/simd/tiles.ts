@@ -5,6 +5,7 @@ import {
   f32x4,
   type Func,
   i32,
+  i32x4,
   int,
   lanes,
   load,
@@ -54,7 +55,16 @@ export interface Product {
   readonly cRow: number;
   /** Whether to add to c instead of overwriting it. */
   readonly add?: boolean;
+  /** Whether a holds HIDDEN for numbers that must not meet a b that is NaN or infinite. */
+  readonly masked?: boolean;
 }
+
+/**
+ * The weight, or gradient, of a pair that is not visible: -0, which no visible pair has. It adds nothing to a product, unless it
+ * meets NaN or infinity: then products are computed anew, without hidden pairs.
+ */
+export const HIDDEN = -0;
+const HIDDEN_BITS = 0x80000000;
 
 /** Rows of a register tile: 6 x 8 numbers and their operands fill the 16 vector registers. */
 const ROWS = 6;
@@ -78,7 +88,7 @@ export function forGroups(f: Func, count: number, body: (row: I32, size: number)
 export function product(
   { module }: Func,
   rows: number,
-  { aRow, aStep, bStep, cRow, add = false }: Product,
+  { aRow, aStep, bStep, cRow, add = false, masked = false }: Product,
 ): FunctionRef {
   return module.func({ params: ["i32", "i32", "i32", "i32"] }, (f, a, b, c, n) => {
     const sums = Array.from(
@@ -94,8 +104,11 @@ export function product(
           f.set(right, load("v128", b, u * bStep + 16));
           for (let r = 0; r < rows; r++) {
             f.set(value, loadSplat(a, r * aRow + u * aStep));
-            f.set(sums[2 * r], f32x4.madd(value, left, sums[2 * r]));
-            f.set(sums[2 * r + 1], f32x4.madd(value, right, sums[2 * r + 1]));
+            const seen = masked ? f.let(i32x4.ne(value, HIDDEN_BITS)) : undefined;
+            [left, right].forEach((b, side) => {
+              const sum = sums[2 * r + side];
+              f.set(sum, f32x4.madd(value, seen ? v128.and(b, seen) : b, sum));
+            });
           }
         }
         f.set(a, i32.add(a, UNROLL * aStep));
@@ -134,24 +147,47 @@ export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
   return sumLanes(sum);
 }
 
+/** 1 if a sum of zero times numbers shows that one of these is NaN or infinite, else 0. */
+function isNotFinite(f: Func, sum: V128): I32 {
+  const x = f.let(sum);
+  return v128.anyTrue(f32x4.ne(x, x));
+}
+
+/** Whether one of `count` numbers in memory, a multiple of 4, is NaN or infinite. */
+export function hasNotFinite(f: Func, address: I32, count: number): I32 {
+  const check = f.let(f32x4.splat(0));
+  f.loop(0, 4 * count, 16, (e) => f.set(check, f32x4.madd(load("v128", i32.add(address, e)), 0, check)));
+  return isNotFinite(f, check);
+}
+
 /**
- * Function (to, from, count) that copies `count` rows, times `scale`, to rows of a multiple of 8 numbers, and fills with zeros up
- * to `rows`.
+ * Function (to, from, count, flag) that copies `count` rows, times `scale`, to rows of a multiple of 8 numbers, and fills with
+ * zeros up to `rows`. It stores 1 at `flag` if a number is NaN or infinite, else 0.
  */
 export function rowCopy(f: Func, { columns, stride }: Rows, rows: number, scale = 1): FunctionRef {
   const width = 4 * upTo(columns, 8);
-  return helper(f, 3, (f, to, from, count) => {
+  return helper(f, 4, (f, to, from, count, flag) => {
+    const checks = [f.local("v128"), f.local("v128")];
     const end = f.let(element(to, count, width));
     const last = f.let(i32.add(to, rows * width));
+    const value = f.local("v128");
     f.while(() => i32.ltU(to, end), () => {
       for (let e = 0; e < width / 4; e += 4) {
-        const x = e < columns ? loadColumns(from, columns, e) : f32x4.splat(0);
-        f.store(to, scale === 1 || e >= columns ? x : f32x4.mul(x, scale), 4 * e);
+        if (e >= columns) {
+          f.store(to, f32x4.splat(0), 4 * e);
+          continue;
+        }
+        const x = loadColumns(from, columns, e);
+        f.set(value, scale === 1 ? x : f32x4.mul(x, scale));
+        const check = checks[(e >> 2) & 1];
+        f.set(check, f32x4.madd(value, 0, check));
+        f.store(to, value, 4 * e);
       }
       f.set(to, i32.add(to, width));
       f.set(from, i32.add(from, stride));
     });
     f.zero(to, i32.sub(last, to));
+    f.store(flag, isNotFinite(f, f32x4.add(checks[0], checks[1])));
   });
 }
 

@@ -17,14 +17,15 @@ import { expOfNegative, log } from "../../expression/vector_functions.ts";
 import { ACTIVATIONS, type AttentionActivation, type AttentionChoice } from "../activations.ts";
 import type { ElementwiseActivation } from "../activation.ts";
 import type { AttentionAttrs } from "../sizes.ts";
-import type { Pairs, pointsOf } from "./points.ts";
+import type { Pairs, Points } from "./points.ts";
+import { HIDDEN } from "./tiles.ts";
 
 /** A row of scores in memory, indexed by keys; the visible ones are from `lo` to before `hi`. */
 export interface ScoreRow {
   readonly address: Int;
   readonly lo: Int;
   readonly hi: Int;
-  readonly points: ReturnType<typeof pointsOf>;
+  readonly points: Points;
   /** Stores shares times dropout's factor (see `keepsInner`). */
   readonly storeShare: (j: Local<"i32">, share: V128) => void;
 }
@@ -101,7 +102,9 @@ function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
       f.set(top, f32x4.splat(most));
       const sums = f.local("v128");
       each(f, row, (j, at) => {
-        const power = f.let(expOfNegative(f, f32x4.sub(load("v128", at), top)));
+        const score = f.let(load("v128", at));
+        const power = f.let(expOfNegative(f, f32x4.sub(score, top)));
+        f.set(power, v128.select(f32x4.ne(score, -Infinity), power, HIDDEN));
         f.set(sums, f32x4.add(sums, power));
         f.store(at, kept(row, j, power));
       });
@@ -173,11 +176,14 @@ const entmax15: NormalisedCode = {
     f.set(tau, select(v128.anyTrue(wrong), float(NaN), tau));
     const [threshold, shares] = [f.let(f32x4.splat(tau)), f.let(f32x4.splat(0))];
     each(f, row, (j, at) => {
-      const share = f.let(f32x4.max(f32x4.sub(load("v128", at), threshold), 0));
+      const score = f.let(load("v128", at));
+      const share = f.let(f32x4.max(f32x4.sub(score, threshold), 0));
       f.set(shares, f32x4.add(shares, share));
+      const seen = f.let(f32x4.ne(score, -Infinity));
       const keep = row.points.keep && f.let(row.points.keep(j));
-      row.storeShare(j, keep ? f32x4.mul(share, keep) : share);
-      f.store(at, f32x4.mul(share, keep ? f32x4.mul(share, keep) : share));
+      const dropped = keep ? f.let(f32x4.mul(share, keep)) : share;
+      row.storeShare(j, v128.select(seen, dropped, HIDDEN));
+      f.store(at, v128.select(seen, f32x4.mul(share, dropped), HIDDEN));
     });
     return { factor: float(1), term: tau, shares: sumLanes(shares) };
   },
@@ -227,7 +233,8 @@ export function weighOf(attrs: AttentionAttrs): Weigh {
     each(f, row, (j, at) => {
       const { score, seen } = row.points.pairs(load("v128", at), j);
       if (divides) f.set(count, i32x4.sub(count, seen));
-      f.store(at, kept(row, j, v128.and(seen, elementwise(f, definition, score).phi)));
+      const { phi } = elementwise(f, definition, score);
+      f.store(at, kept(row, j, v128.select(seen, phi, HIDDEN)));
     });
     f.set(count, f32x4.fromS(count));
     const divisor = DIVISORS[attrs.divide](f.let(f32.max(sumLanes(count), 1)));
@@ -280,7 +287,8 @@ export function gradientsOf(
   { term, delta }: RowTerms,
 ): { a: Local<"v128">; ds: Local<"v128"> } {
   const definition = ACTIVATIONS[attrs.activation];
-  const visible = (x: V128) => f.let(v128.and(seen, x));
+  // Adding 0 turns the -0 of a visible pair into 0.
+  const visible = (x: V128) => f.let(v128.select(seen, f32x4.add(x, 0), HIDDEN));
   if (definition.normalised) {
     const weight = NORMALISED[attrs.activation]!.weight(f, score, term);
     const a = f.let(weight.a);

@@ -1,0 +1,130 @@
+// Attention in WebAssembly: nothing is left to TypeScript, the bytes do not depend on the number of threads, NaN comes out where
+// the reference device has it, and shapes of several tiles agree with float64.
+import assert from "node:assert/strict";
+import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
+import * as m from "../../kernels/attention/modifier.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
+import * as e from "../../kernels/expression/expression.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
+import { referenceDevice } from "../../src/device/reference.ts";
+import { input } from "../../src/graph/structure.ts";
+import type { Tensor, Values } from "../../src/graph/tensor.ts";
+import { type Case, evaluate, randomInput, relativeError } from "./harness.ts";
+import { checkNonFinite, checkThreads } from "./simd_cases.ts";
+
+/** Sizes of q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. */
+interface Sizes {
+  readonly B: number;
+  readonly T: number;
+  readonly S: number;
+  readonly H: number;
+  readonly HKV: number;
+  readonly D: number;
+  readonly DV: number;
+}
+
+type Options = (add: (name: string, shape: number[], bits?: boolean) => Tensor) => AttentionOptions;
+
+/** z and the gradients of a random case; tensors that `options` adds get gradients too if `learns`. */
+function caseOf({ B, T, S, H, HKV, D, DV }: Sizes, options: Options, learns = false): Case {
+  const rng = randomStream(1, `attention ${[B, T, S, H, HKV, D, DV]}`);
+  const feeds: Record<string, Values> = {};
+  const wrt: Record<string, Tensor> = {
+    q: randomInput(rng, feeds, "q", [B, T, H, D]),
+    k: randomInput(rng, feeds, "k", [B, S, HKV, D]),
+    v: randomInput(rng, feeds, "v", [B, S, HKV, DV]),
+  };
+  const chosen = options((name, shape, bits = false) => {
+    const tensor = randomInput(rng, feeds, name, shape, 0.5);
+    if (bits) feeds[name] = feeds[name].map((x) => Number(x > 0));
+    if (learns) wrt[name] = tensor;
+    return tensor;
+  });
+  if (chosen.dropout) feeds.seed = Uint32Array.of(7, 3);
+  const z = attention(wrt.q, wrt.k, wrt.v, chosen);
+  const slopes = grad(sumAll(multiply(z, randomInput(rng, feeds, "dz", [B, T, H, DV]))), Object.values(wrt));
+  const gradients = Object.keys(wrt).map((name, i) => [`d${name}`, slopes[i]]);
+  return {
+    feeds,
+    outputs: { z, ...Object.fromEntries(gradients) },
+    label: JSON.stringify(chosen.activation),
+  };
+}
+
+const [SCORE, H, I, J] = ["score", "h", "i", "j"].map(e.variable);
+const distance = e.min(16, e.absolute(e.minus(I, J)));
+
+const KINDS: Record<string, Options> = {
+  softmax: () => ({}),
+  softmax1: () => ({ activation: "softmax1", causal: false }),
+  entmax15: () => ({ activation: "entmax15" }),
+  sigmoid: () => ({ activation: "sigmoid" }),
+  "relu / n": () => ({ activation: "relu", divide: "n" }),
+  "relu2 / sqrt n": () => ({ activation: "relu2", divide: "sqrt_n" }),
+  diag: () => ({ backward: "diag" }),
+  ste: () => ({ backward: "ste" }),
+  window: () => ({ window: { size: 20 }, causal: "bottom-right" }),
+  "symmetric window": () => ({ window: { size: 20, symmetric: true }, causal: false }),
+  "learned keys": () => ({ extra: 2, kvHead: "modulo" }),
+  "known mask": () => ({ causal: false, mask: m.orMasks(m.prefixMask(40), m.causalMask) }),
+  "mask of data": (add) => ({ mask: m.booleanMask(add("visible", [150, 150], true)) }),
+  dropout: () => ({ dropout: { p: 0.3, site: 5, seed: input("seed", [2], "u32") } }),
+};
+const LEARNED: Record<string, Options> = {
+  "table of distances": (add) => ({
+    score: m.modifier(e.plus(SCORE, e.lookup("distance", [17], distance)), {
+      distance: add("distance", [17]),
+    }),
+  }),
+  "temperature by head": (add) => ({
+    activation: "sigmoid",
+    score: m.modifier(e.times(SCORE, e.lookup("tau", [4], H)), { tau: add("tau", [4]) }),
+  }),
+};
+const SIZES: Sizes = { B: 2, T: 150, S: 150, H: 4, HKV: 2, D: 12, DV: 7 };
+
+Deno.test("no operation of attention or its gradients runs in TypeScript", async () => {
+  using device = cpuDevice({ threads: 1 });
+  for (const [name, options] of Object.entries({ ...KINDS, ...LEARNED })) {
+    using program = await device.compile({ outputs: caseOf(SIZES, options, name in LEARNED).outputs });
+    const left = program.inTypeScript.filter((op) => op.startsWith("attention") || op === "block_mask");
+    assert.deepEqual(left, [], name);
+  }
+});
+
+Deno.test("attention of several tiles: z and gradients to 1e-5 of float64, for every kind", async () => {
+  using oracle = referenceDevice({ precision: "f64" });
+  using device = cpuDevice({ threads: 2 });
+  for (const [name, options] of Object.entries({ ...KINDS, ...LEARNED })) {
+    const testCase = caseOf(SIZES, options, name in LEARNED);
+    const [expected, found] = [await evaluate(oracle, testCase), await evaluate(device, testCase)];
+    for (const key of Object.keys(expected)) {
+      const error = relativeError(found[key], expected[key]);
+      assert.ok(error <= 1e-5, `${name} ${key}: relative error ${error}`);
+    }
+  }
+});
+
+Deno.test("attention has the same bytes with one, two and three threads", async () => {
+  const cases = { softmax: KINDS.softmax, entmax15: KINDS.entmax15, "mask of data": KINDS["mask of data"] };
+  for (const options of Object.values(cases)) {
+    await checkThreads(caseOf(SIZES, options), ["attention", "attention_gradient"]);
+  }
+  for (const options of Object.values(LEARNED)) {
+    await checkThreads(caseOf(SIZES, options, true), ["attention_table_gradient"]);
+  }
+  // One head: the keys are divided between blocks, whose parts of dq are added.
+  const one = { ...SIZES, B: 1, T: 300, S: 300, H: 1, HKV: 1 };
+  await checkThreads(caseOf(one, KINDS.softmax), ["attention", "attention_gradient"]);
+});
+
+for (const [name, options] of Object.entries(KINDS)) {
+  if (name === "mask of data" || name === "dropout") continue;
+  Deno.test(`attention with NaN or infinity in an input (${name}) equals the reference device, hidden pairs too`, () =>
+    checkNonFinite(caseOf({ B: 1, T: 9, S: 11, H: 2, HKV: 2, D: 4, DV: 5 }, (add) => {
+      const chosen = options(add);
+      return chosen.window ? { ...chosen, window: { ...chosen.window, size: 3 } } : chosen;
+    })));
+}
