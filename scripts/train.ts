@@ -92,7 +92,7 @@ const command: cli.Command = {
     "deno task train nanogpt_cpu train.steps=500 model.dim=64",
     "deno task train copy --ndjson - | jq -c 'select(.type == \"eval\") | [.step, .loss]'",
     "deno task train default 'optimizer.lr=[1e-3,3e-3]' 'model.dim=[32,64]'",
-    `deno task train 'seed=[1,2]' --threads 1 --jobs | jq -j '(.command | @sh), "\\u0000"' | xargs -0 -P2 -n1 sh -c`,
+    `deno task train 'seed=[1,2]' --threads 1 --jobs | jq -j '(.command|@sh),"\\u0000"' | xargs -0 -P2 -n1 sh -c`,
     "deno task train --from runs/gpt2 data.files=[mine.txt] model.context=128 train.steps=50",
     "deno task train --resume runs/latest",
   ],
