@@ -57,6 +57,11 @@ Deno.test("every script is one file that trains, analyses and verifies from an e
         "model.layers=1",
         "sample.tokens=4",
       ];
+      // Worker threads start without permission to read the bundle.
+      const inside = ["--allow-read=.", "--allow-write=.", `${bundles}/train.js`, "copy", ...small];
+      const { code, stderr } = await deno([...alone, ...inside, "--device=cpu", "--threads=2"], folder);
+      assert.equal(code, 0, stderr);
+      assert.match(Deno.readTextFileSync(`${latest(folder)}/log.ndjson`), /"threads":2/);
       await run("train", "copy", ...small, "track=everything", "device=cpu");
       assert.match(await run("verify_load", "runs/latest"), /: verified\n$/);
       assert.ok(

@@ -1,6 +1,7 @@
 // The same ten steps as PyTorch: losses, global gradient norms, and every gradient of the first step.
 import assert from "node:assert/strict";
 import { referenceDevice } from "../../src/device/reference.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
@@ -61,6 +62,11 @@ Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on WebGPU", async 
 
 Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on WebGPU under the schedule of a real GPU", async () => {
   using device = await webgpuDevice((await findAdapter())!, "gpu");
+  check(await errors(device));
+});
+
+Deno.test("ten AdamW steps of nanoGPT's model equal PyTorch's on the CPU", async () => {
+  using device = cpuDevice({ threads: 2 });
   check(await errors(device));
 });
 
