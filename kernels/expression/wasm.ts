@@ -9,7 +9,7 @@ import {
   partsOf,
   type Unary,
 } from "./expression.ts";
-import { erf, exp, log, sigmoid, tanh, type VectorFunction } from "./vector_functions.ts";
+import { erf, exp, log, onePlusErf, sigmoid, tanh, type VectorFunction } from "./vector_functions.ts";
 
 const UNARY: Readonly<Record<Unary, VectorFunction>> = {
   neg: (_, x) => f32x4.neg(x),
@@ -84,6 +84,10 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     e.kind === "binary" && e.f === "*" && !isShared(e) ? [value(e.a), value(e.b)] : undefined;
 
   function binary({ f: op, a, b }: Extract<Expression, { kind: "binary" }>): V128 {
+    const isOne = a.kind === "number" && a.value === 1;
+    if (op === "+" && isOne && b.kind === "unary" && b.f === "erf" && !isShared(b)) {
+      return onePlusErf(f, value(b.x));
+    }
     if (op === "+" || op === "-") {
       const right = factors(b);
       if (right) return (op === "+" ? f32x4.madd : f32x4.nmadd)(...right, value(a));

@@ -63,6 +63,9 @@ function minimax({ f, w, from, to, degree }: Target): number[] {
 }
 
 const SPLIT = 0.88;
+const logComplement = (a: number): number =>
+  a < 1e-4 ? (-2 / Math.sqrt(Math.PI) - 2 / Math.PI * a) / Math.LN2 : Math.log2(1 - erf(a)) / a;
+const complementSlope = (a: number): number => Math.LN2 * a * (1 - erf(a));
 const TARGETS: Record<string, Target> = {
   // (e^r - 1 - r) / r^2 for |r| <= log(2) / 2, with its effect on e^r.
   exp: {
@@ -70,6 +73,14 @@ const TARGETS: Record<string, Target> = {
     w: (r) => r * r / Math.exp(r),
     from: -0.3466,
     to: 0.3466,
+    degree: 4,
+  },
+  // (2^r - 1 - r log(2)) / r^2 for |r| <= 1/2, with its effect on 2^r.
+  exp2: {
+    f: (r) => TARGETS.exp.f(r * Math.LN2) * Math.LN2 ** 2,
+    w: (r) => r * r / 2 ** r,
+    from: -0.5,
+    to: 0.5,
     degree: 4,
   },
   // erf(a) / a - 1 as a function of a^2, with its effect on erf(a).
@@ -80,14 +91,10 @@ const TARGETS: Record<string, Target> = {
     to: SPLIT ** 2,
     degree: 5,
   },
-  // log(1 - erf(a)) / a + 1, with its effect on erf(a).
-  far: {
-    f: (a) => Math.log(1 - erf(a)) / a + 1,
-    w: (a) => a * (1 - erf(a)),
-    from: SPLIT,
-    to: 4,
-    degree: 6,
-  },
+  // log2(1 - erf(a)) / a, with its effect on erf(a).
+  far: { f: logComplement, w: complementSlope, from: SPLIT, to: 4, degree: 6 },
+  // The same from 0 on, with its effect on 1 + erf(a).
+  complement: { f: logComplement, w: complementSlope, from: 0, to: 4, degree: 7 },
 };
 
 for (const [name, target] of Object.entries(TARGETS)) {
