@@ -24,13 +24,15 @@ import { COLUMNS, rowOfTiles, ROWS, type Tile } from "./tiles.ts";
 /** Maximum number of rows that are computed as dot products. */
 const DOT_ROWS = 8;
 /** Maximum number of values along k per tile; longer sums are accumulated in y. */
-const MOST_K = 1024;
+const MOST_K = 512;
+/** Maximum number of values along k that are packed in one phase. */
+const PACKED_K = 8 * MOST_K;
 /** A product with at most this many multiply-adds and values of b is one block. */
 const SMALL = 2 ** 18;
 const SMALL_OF_BATCH = 2 ** 24;
-/** Number of values of b that stay in a core's L2 cache. */
+/** Number of values of an operand that stay in a core's L2 cache. */
 const CACHED = 96 * 1024;
-/** Values of one packed operand. */
+/** Maximum number of values of one packed operand. */
 const PACKED = 2 ** 22;
 
 /** The heights of rows of tiles: the first `extra` of `count` have `rows` rows, the others one less. None is flat if M > 3. */
@@ -132,10 +134,14 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   });
 }
 
-/** One matrix of the batch a block. */
+/** Whether an operand is packed: not if its rows lie as a tile reads them, nor if it stays in the cache as it is. */
+const packsA = ({ M, N, K, transA }: Product): boolean => transA && (M * K > CACHED || N > 256);
+const packsB = ({ N, K, transB }: Product): boolean => transB || N * K > CACHED;
+
+/** One matrix of the batch per block. */
 function whole(p: Product): Simd {
   const { batch, M, N, K } = p;
-  const packed = p.transB || M > 2 * ROWS;
+  const packed = packsB(p);
   const parts = rangesOf(K, MOST_K, 4).map((k): Part => {
     return { rows: { first: 0, size: M }, columns: { first: 0, size: N }, k };
   });
@@ -157,33 +163,35 @@ function whole(p: Product): Simd {
   };
 }
 
-/** Packing and multiplication in phases of many blocks. */
+/** Packing and multiplication in phases of many blocks; the parts of a phase differ in k. */
 function shared(p: Product): Simd {
-  const { batch, M, N, K, transA } = p;
-  const allK = rangesOf(K, MOST_K, 4);
+  const { batch, M, N, K } = p;
+  const allK = rangesOf(K, PACKED_K, MOST_K);
   const most = PACKED / allK[0].size;
-  const allColumns = rangesOf(N, most, COLUMNS);
-  const allRows = rangesOf(M, transA ? most : M, 1);
+  const allColumns = rangesOf(N, packsB(p) ? most : N, COLUMNS);
+  const allRows = rangesOf(M, packsA(p) ? most : M, 1);
+  const partsOf = (columns: Range, { first, size }: Range, rows: Range): Part[] =>
+    rangesOf(size, MOST_K, 4).map((k) => ({ rows, columns, k: { first: first + k.first, size: k.size } }));
+  const largest = packings(p, partsOf(allColumns[0], allK[0], allRows[0]), 0);
   const phases = Array.from(
     { length: batch },
     (_, matrix) =>
       allColumns.flatMap((columns) =>
         allK.flatMap((k) =>
           allRows.flatMap((rows) => {
-            const part = { rows, columns, k };
-            const kinds = [
-              // All rows use the same strips of b.
-              ...(rows.first === 0 ? [packs(p, part, matrix, 1)] : []),
-              ...(transA ? [packs(p, part, matrix, 0)] : []),
-            ];
-            return [phaseOf(`${labelOf(p)} pack`, kinds), multiplyPhase(p, part, matrix)];
+            const parts = partsOf(columns, k, rows);
+            // All rows use the same strips of b.
+            const todo = packings(p, parts, matrix).filter(({ input }) => input === 0 || rows.first === 0);
+            const packs = todo.length ? [phaseOf(`${labelOf(p)} pack`, todo)] : [];
+            return [...packs, multiplyPhase(p, parts, matrix)];
           })
         )
       ),
   ).flat();
-  const largest = { rows: allRows[0], columns: allColumns[0], k: allK[0] };
-  const packers = [packerOfB(p, largest), ...(transA ? [packerOfA(p, largest)] : [])];
-  return { phases, scratch: packers.map(({ size }) => size) };
+  const scratch = [1, 0].map((input) =>
+    largest.filter((packing) => packing.input === input).reduce((sum, { size }) => sum + size, 0)
+  );
+  return { phases, scratch };
 }
 
 /** Blocks of one kind, of several that a phase has; `kernel` gets the index among these. */
@@ -209,51 +217,68 @@ function phaseOf(label: string, kinds: readonly Blocks[]): Phase {
   };
 }
 
-/** Blocks that pack a (0) or b (1) into scratch buffer 1 or 0. */
-function packs(p: Product, part: Part, matrix: number, input: 0 | 1): Blocks {
-  const { blocks, write } = input ? packerOfB(p, part) : packerOfA(p, part);
-  return {
-    blocks,
-    kernel(f, block, at) {
-      const { a, b } = operandsOf(f, p, part, at, matrix);
-      write(f, input ? b : a, at.scratch[1 - input], block);
-    },
-  };
+/** Blocks that pack a part's a (input 0) or b (input 1) into the scratch buffer at `offset`. */
+interface Packing extends Blocks {
+  readonly part: Part;
+  readonly input: 0 | 1;
+  readonly offset: number;
+  readonly size: number;
 }
 
-function multiplyPhase(p: Product, part: Part, matrix: number): Phase {
-  const tiles = tilesOf(part.rows.size).count;
-  const { full, all } = stripsOf(part.columns);
+/** What is packed for parts that are multiplied in one phase: b in scratch buffer 0, a in scratch buffer 1. */
+function packings(p: Product, parts: readonly Part[], matrix: number): Packing[] {
+  const offsets = [0, 0];
+  return parts.flatMap((part) =>
+    ([1, 0] as const).filter((input) => input ? packsB(p) : packsA(p)).map((input): Packing => {
+      const { blocks, size, write } = input ? packerOfB(p, part) : packerOfA(p, part);
+      const offset = offsets[input];
+      offsets[input] += size;
+      return {
+        part,
+        input,
+        offset,
+        size,
+        blocks,
+        kernel(f, block, at) {
+          const { a, b } = operandsOf(f, p, part, at, matrix);
+          write(f, input ? b : a, element(at.scratch[1 - input], offset), block);
+        },
+      };
+    })
+  );
+}
+
+/** Rows of tiles: a block adds up all parts of its tiles. */
+function multiplyPhase(p: Product, parts: readonly Part[], matrix: number): Phase {
+  const [{ rows, columns, k }] = parts;
+  const tiles = tilesOf(rows.size).count;
+  const { full, all } = stripsOf(columns);
   // Blocks of a group of strips follow each other, so that a thread finds these in its cache.
-  const perGroup = rangesOf(all, CACHED / (COLUMNS * part.k.size), 1)[0].size;
+  const perGroup = rangesOf(all, CACHED / (COLUMNS * k.size), 1)[0].size;
   const groups = Math.ceil(all / perGroup);
-  const work = ROWS * COLUMNS * part.k.size * perGroup;
+  const work = ROWS * COLUMNS * parts.length * k.size * perGroup;
   const perBlock = rangesOf(tiles, Math.round(BLOCK / work), 1)[0].size;
-  const rows = Math.ceil(tiles / perBlock);
+  const blocksOfRows = Math.ceil(tiles / perBlock);
   return {
     label: labelOf(p),
-    blocks: groups * rows,
+    blocks: groups * blocksOfRows,
     kernel(f, block, at) {
-      const o = operandsOf(f, p, part, at, matrix);
-      const [group, row] = divided(f, block, groups === 1 ? undefined : rows);
+      const [group, row] = divided(f, block, groups === 1 ? undefined : blocksOfRows);
       const first = f.let(i32.mul(group, perGroup));
+      const count = f.let(smaller(i32.sub(full, first), perGroup));
       const t = f.let(i32.mul(row, perBlock));
-      multiply(
-        f,
-        p,
-        part,
-        o,
-        {
-          a: at.scratch[1],
-          b: at.scratch[0],
-          packed: true,
-          first,
-          count: f.let(smaller(i32.sub(full, first), perGroup)),
-          last: i32.eq(group, groups - 1),
-        },
-        t,
-        f.let(smaller(i32.add(t, perBlock), tiles)),
-      );
+      const end = f.let(smaller(i32.add(t, perBlock), tiles));
+      const packed = packings(p, parts, matrix);
+      for (const part of parts) {
+        const o = operandsOf(f, p, part, at, matrix);
+        const of = (input: 0 | 1): I32 | undefined => {
+          const packing = packed.find((packing) => packing.input === input && packing.part === part);
+          return packing && f.let(element(at.scratch[1 - input], packing.offset));
+        };
+        const b = of(1);
+        const last = i32.eq(group, groups - 1);
+        multiply(f, p, part, o, { a: of(0), b: b ?? o.b, packed: !!b, first, count, last }, t, end);
+      }
     },
   };
 }
