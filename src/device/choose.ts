@@ -2,9 +2,10 @@
 // software adapter is the same processor as the CPU device and slower: it is used only if requested.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
-import { cpuDevice } from "./cpu/device.ts";
+import { cpuDevice, fitsCpu } from "./cpu/device.ts";
 import { type HostFeatures, hostFeatures } from "./cpu/features.ts";
 import type { Device, DEVICE_CHOICES } from "./device.ts";
+import { plan } from "./plan.ts";
 import { estimateSeconds, type Speed, speedOf, type Workload } from "./probe.ts";
 import { referenceDevice } from "./reference.ts";
 import { adapterName, findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
@@ -41,10 +42,17 @@ const chosen = (device: Device, reason: string): Chosen => ({
   reason: `${device.adapter}: ${reason}`,
 });
 
-/** The CPU device, or the reference device if the host's WebAssembly has no vectors. */
-function processor({ threads, features = hostFeatures() }: ChoiceOptions, reason: string): Chosen {
+/** The CPU device; the reference device if the host's WebAssembly has no vectors, or the work needs more memory than 4 GiB. */
+function processor(
+  work: () => readonly Workload[],
+  { threads, features = hostFeatures() }: ChoiceOptions,
+  reason: string,
+): Chosen {
   if (!features.simd) {
     return chosen(referenceDevice(), `${reason}, and this host's WebAssembly has no vectors (SIMD)`);
+  }
+  if (!fitsCpu(work().map(({ graph }) => plan(graph, "simd")))) {
+    return chosen(referenceDevice(), `${reason}, and the CPU device has at most 4 GiB of memory; slow`);
   }
   const alone = features.shared ? "" : "; one thread, because this host has no shared memory";
   return chosen(cpuDevice({ threads, features }), `${reason}${alone}`);
@@ -84,10 +92,11 @@ async function fasterOf(
 
 /**
  * Opens the requested device. "auto" takes the faster of the GPU, if there is one, and the CPU: each is measured for some tens
- * of milliseconds, once for each version of heed and Deno. It takes the reference device only if WebAssembly lacks vectors.
+ * of milliseconds, once for each version of heed and Deno. It takes the reference device only if
+ * WebAssembly lacks vectors or the work does not fit into the 4 GiB of the CPU device.
  *
  * @param choice the requested device
- * @param work returns the graphs that the run will compute; called only by "auto" when there is a GPU
+ * @param work returns the graphs that the run will compute; called only by "auto"
  * @throws {UserError} for "webgpu" without an adapter; the message says what to install
  *
  * @example
@@ -112,13 +121,13 @@ export async function chooseDevice(
   }
   const adapter = await (options.find ?? findAdapter)();
   if (!adapter) {
-    if (choice === "auto") return processor(options, "no WebGPU adapter was found");
+    if (choice === "auto") return processor(work, options, "no WebGPU adapter was found");
     const looked = INSTALL[Deno.build.os] ?? "looked for a Vulkan driver";
     throw new UserError(`device: no adapter for "webgpu", ${looked}, or use "cpu".`);
   }
   if (choice === "webgpu") return chosen(await webgpuDevice(adapter), "as requested");
   if (isSoftware(adapter)) {
-    return processor(options, `faster than ${adapterName(adapter)} on the same processor`);
+    return processor(work, options, `faster than ${adapterName(adapter)} on the same processor`);
   }
   return fasterOf(await webgpuDevice(adapter), work, options);
 }

@@ -36,13 +36,13 @@ async function choice(...options: Parameters<typeof chooseDevice>) {
 }
 
 Deno.test("auto without an adapter chooses the CPU and reports it", async () => {
-  const { kind, reason, adapter } = await choice("auto", unasked, { find: find.none });
+  const { kind, reason, adapter } = await choice("auto", times(1), { find: find.none });
   assert.equal(kind, "cpu");
   assert.equal(reason, `${adapter}: no WebGPU adapter was found`);
 });
 
 Deno.test("auto does not choose a software adapter, and says why", async () => {
-  const { kind, reason, adapter } = await choice("auto", unasked, { find: find.software });
+  const { kind, reason, adapter } = await choice("auto", times(1), { find: find.software });
   assert.equal(kind, "cpu");
   assert.equal(reason, `${adapter}: faster than llvmpipe (LLVM 15.0.6, 256 bits) on the same processor`);
 });
@@ -110,9 +110,17 @@ Deno.test("without vectors auto takes the reference device, without shared memor
   const plain = await choice("auto", unasked, { find: find.none, features: { ...host, simd: false } });
   assert.equal(plain.kind, "reference");
   assert.match(plain.reason, /has no vectors \(SIMD\)$/);
-  const alone = await choice("auto", unasked, { find: find.none, features: { ...host, shared: false } });
+  const alone = await choice("auto", times(1), { find: find.none, features: { ...host, shared: false } });
   assert.equal(alone.kind, "cpu");
   assert.match(alone.reason, /; one thread, because this host has no shared memory$/);
+});
+
+Deno.test("auto takes the reference device for work that needs more than the CPU device's 4 GiB, and says so", async () => {
+  const large = input("large", [600_000_000]);
+  const work = () => [{ graph: { outputs: { y: scale(scale(large, 2), 3) } }, runs: 1 }];
+  const { kind, reason } = await choice("auto", work, { find: find.none });
+  assert.equal(kind, "reference");
+  assert.match(reason, /no WebGPU adapter was found, and the CPU device has at most 4 GiB of memory; slow$/);
 });
 
 Deno.test("a measurement of WebGPU is of numbers above 0", async () => {

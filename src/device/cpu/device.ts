@@ -79,8 +79,8 @@ function define(cpu: Cpu, name: string, spec: Spec, values?: Values): State {
   return state;
 }
 
-/** Throws if the existing states and the programs together need more memory than there is. */
-function check({ states, memory }: Cpu, plans: readonly Plan[]): void {
+/** Bytes of the existing states and of programs that are on the device together. */
+function bytesOf(plans: readonly Plan[], states: Cpu["states"] = new Map()): number {
   const held = new Map([...states].map(([name, { spec }]) => [name, paddedBytes(sizeOf(spec), 7)]));
   let bytes = 0;
   for (const { kind, name, size } of plans.flatMap(({ buffers }) => buffers)) {
@@ -88,6 +88,15 @@ function check({ states, memory }: Cpu, plans: readonly Plan[]): void {
     else bytes += paddedBytes(size, 7);
   }
   for (const size of held.values()) bytes += size;
+  return bytes;
+}
+
+/** Whether programs fit together into the memory of a CPU device, which has at most 4 GiB. */
+export const fitsCpu = (plans: readonly Plan[]): boolean => bytesOf(plans) <= MAX_BYTES;
+
+/** Throws if the existing states and the programs together need more memory than there is. */
+function check({ states, memory }: Cpu, plans: readonly Plan[]): void {
+  const bytes = bytesOf(plans, states);
   const what = plans.length === 1 ? "a program on the CPU" : "the run on the CPU";
   checkMemory(what, bytes, { memory });
   if (bytes > MAX_BYTES) {
