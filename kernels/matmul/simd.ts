@@ -22,7 +22,7 @@ import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
 import { COLUMNS, rowOfTiles, ROWS, type Tile } from "./tiles.ts";
 
 /** Maximum number of rows that are computed as dot products. */
-const DOT_ROWS = 8;
+const DOT_ROWS = 12;
 /** Maximum number of values along k per tile; longer sums are accumulated in y. */
 const MOST_K = 512;
 /** Maximum number of values along k that are packed in one phase. */
@@ -134,9 +134,9 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   });
 }
 
-/** Whether an operand is packed: not if its rows lie as a tile reads them, nor if it stays in the cache as it is. */
+/** Whether an operand is packed: not if its rows lie as a tile reads them, if it stays in the cache as it is, or for few rows. */
 const packsA = ({ M, N, K, transA }: Product): boolean => transA && (M * K > CACHED || N > 256);
-const packsB = ({ N, K, transB }: Product): boolean => transB || N * K > CACHED;
+const packsB = ({ M, N, K, transB }: Product): boolean => transB || (N * K > CACHED && M > 2 * ROWS);
 
 /** One matrix of the batch per block. */
 function whole(p: Product): Simd {
