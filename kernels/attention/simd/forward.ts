@@ -3,9 +3,19 @@
 // weights, then the sums of values; only keys that a row can see are read.
 import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
-import { element, f32, float, type Func, type I32, i32, type Int, select } from "../../../src/wasm/mod.ts";
+import {
+  element,
+  f32,
+  float,
+  type Func,
+  type I32,
+  i32,
+  type Int,
+  int,
+  select,
+} from "../../../src/wasm/mod.ts";
 import { type AttentionAttrs, attentionSizes, hasRowTerm, keepsInner } from "../sizes.ts";
-import { type AttentionCall, groupOf, keyHead, pointsOf } from "./points.ts";
+import { type AttentionCall, groupOf, keyHead, pointsOf, tileVisible } from "./points.ts";
 import {
   columnPack,
   forGroups,
@@ -109,26 +119,59 @@ interface Tile {
   readonly values: I32;
 }
 
-/** Calls `body` for the keys of a tile in steps of NEAR, and for each group of rows with the range that it sees in them. */
-function eachGroup(
-  f: Func,
-  { call, shapes: { S8 }, i, rows }: Tile,
-  body: (group: { row: I32; size: number; from: Int; to: Int }) => void,
-): void {
+/** Keys from `lo` to before `hi`. */
+interface KeyRange {
+  readonly lo: Int;
+  readonly hi: Int;
+}
+
+/** A group of rows of a tile, and keys: those that some of the rows can see. */
+interface Group {
+  readonly row: I32;
+  readonly size: number;
+  readonly from: Int;
+  readonly to: Int;
+}
+
+/** Whether the block mask shows some of the NEAR keys from j on to a row of a tile. */
+const visible = (f: Func, { call, at, b, h, i, rows }: Tile, j: I32): I32 =>
+  tileVisible(f, call, at.inputs.slice(3), { b, h, i, rows, j, keys: NEAR });
+
+/** The keys that some rows of a tile can see; a block mask makes the range shorter at both ends. */
+function keysOfTile(f: Func, tile: Tile): KeyRange {
+  const { call, shapes: { S8 }, i, rows } = tile;
   const { lo, hi } = groupOf(f, call, i, rows, 0, S8);
-  f.loop(lo, hi, NEAR, (first) => {
+  if (!call.attrs.blocks) return { lo, hi };
+  const [first, last] = [f.let(i32.and(lo, -NEAR)), f.let(i32.and(i32.add(hi, NEAR - 1), -NEAR))];
+  const hidden = (at: I32): I32 => {
+    const none = f.let(int(0));
+    f.if(i32.ltS(first, last), () => f.set(none, i32.eqz(visible(f, tile, at))));
+    return none;
+  };
+  f.while(() => hidden(first), () => f.set(first, i32.add(first, NEAR)));
+  f.while(() => hidden(i32.sub(last, NEAR)), () => f.set(last, i32.sub(last, NEAR)));
+  return { lo: greater(f, lo, first), hi: lesser(f, hi, last) };
+}
+
+/** Calls `body` for the keys of a tile in steps of NEAR, and for each group of rows with the range that it sees in them. */
+function eachGroup(f: Func, tile: Tile, { lo, hi }: KeyRange, body: (group: Group) => void): void {
+  const { call, shapes: { S8 }, i, rows } = tile;
+  f.loop(i32.and(lo, -NEAR), hi, NEAR, (first) => {
     const end = f.let(i32.add(first, NEAR));
-    forGroups(f, rows, (row, size) => {
-      const range = groupOf(f, call, i32.add(i, row), size, 0, S8);
-      body({ row, size, from: greater(f, range.lo, first), to: lesser(f, range.hi, end) });
-    });
+    const groups = (): void =>
+      forGroups(f, rows, (row, size) => {
+        const range = groupOf(f, call, i32.add(i, row), size, 0, S8);
+        body({ row, size, from: greater(f, range.lo, first), to: lesser(f, range.hi, end) });
+      });
+    if (call.attrs.blocks) f.if(visible(f, tile, first), groups);
+    else groups();
   });
 }
 
 /** Scores of a tile: s = scale q . k. */
-function writeScores(f: Func, tile: Tile): void {
+function writeScores(f: Func, tile: Tile, seen: KeyRange): void {
   const { shapes: { D4, D8, row: sRow }, memory, at: { own } } = tile;
-  eachGroup(f, tile, ({ row, size, from, to }) => {
+  eachGroup(f, tile, seen, ({ row, size, from, to }) => {
     const dot = product(f, size, { aRow: 4 * D8, aStep: 4, bStep: 32, cRow: sRow });
     const q = f.let(i32.add(element(own, row, 4 * D8), memory.q));
     const s = f.let(i32.add(element(own, row, sRow), memory.s));
@@ -154,13 +197,14 @@ function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
 }
 
 /** Weights of a tile. */
-function writeWeights(f: Func, tile: Tile): void {
+function writeWeights(f: Func, tile: Tile, seen: KeyRange): void {
   const { call, shapes: { S8, row: sRow }, memory, at: { own, inputs, outputs }, b, h, i, rows } = tile;
   const { H, T } = call.sizes;
   const weigh = rowFunction(f, tile);
   const term = f.let(element(outputs[1] ?? own, i32.add(i32.mul(i32.add(i32.mul(b, H), h), T), i)));
   forGroups(f, rows, (row, size) => {
-    const { lo, hi } = groupOf(f, call, i32.add(i, row), size, 0, S8);
+    const range = groupOf(f, call, i32.add(i, row), size, 0, S8);
+    const [lo, hi] = [greater(f, range.lo, seen.lo), lesser(f, range.hi, seen.hi)];
     f.loop(row, i32.add(row, size), 1, (r) => {
       const s = i32.add(element(own, r, sRow), memory.s);
       const factor = i32.add(element(own, r), memory.factors);
@@ -173,6 +217,7 @@ function writeWeights(f: Func, tile: Tile): void {
 function writeValues(
   f: Func,
   tile: Tile,
+  seen: KeyRange,
   kind: { weights: number; sums: number; factors: number },
   to: I32,
 ): void {
@@ -180,7 +225,7 @@ function writeValues(
   const z = f.let(i32.add(own, memory.z + kind.sums));
   const compute = (masked: boolean): void => {
     f.zero(z, 4 * rows * V8);
-    eachGroup(f, tile, ({ row, size, from, to }) => {
+    eachGroup(f, tile, seen, ({ row, size, from, to }) => {
       const sum = product(f, size, { aRow: sRow, aStep: 4, bStep: 32, cRow: 4 * V8, add: true, masked });
       const a = f.let(element(i32.add(element(own, row, sRow), memory.s + kind.weights), from));
       const n = f.let(i32.sub(to, from));
@@ -203,16 +248,18 @@ function writeTile(f: Func, tile: Tile): void {
   const copy = rowCopy(f, { columns: D, stride: 4 * H * D }, tile.shapes.rows, scale);
   const flag = i32.add(own, memory.factors);
   f.call(copy, i32.add(own, memory.q), element(q, query, 4 * D), rows, flag);
-  writeScores(f, tile);
-  writeWeights(f, tile);
+  const seen = keysOfTile(f, tile);
+  writeScores(f, tile, seen);
+  writeWeights(f, tile, seen);
   if (needed[0]) {
-    writeValues(f, tile, { weights: 0, sums: 0, factors: 0 }, element(outputs[0], query, 4 * DV));
+    writeValues(f, tile, seen, { weights: 0, sums: 0, factors: 0 }, element(outputs[0], query, 4 * DV));
   }
   if (needed[2]) {
     const { shares, inner, innerFactors } = memory;
     writeValues(
       f,
       tile,
+      seen,
       { weights: shares, sums: inner, factors: innerFactors },
       element(outputs[2], query, 4 * DV),
     );

@@ -175,7 +175,7 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
   const vector = (x: I32): Local<"v128"> => f.let(f32x4.fromS(i32x4.splat(x)));
   const evaluates = modifies(attrs) || attrs.mask !== undefined;
   const query = evaluates ? { b: vector(b), h: vector(h), i: vector(i) } : undefined;
-  const variables = (j: I32) => ({ ...query, j: f.let(f32x4.fromS(i32x4.add(i32x4.splat(j), IOTA))) });
+  const variables = (j: I32) => ({ ...query, j: f32x4.fromS(i32x4.add(i32x4.splat(j), IOTA)) });
   const { start, end = sizes.S } = keysOf(f, call, i);
   const [first, limit] = [start && f.let(i32x4.splat(start)), f.let(i32x4.splat(end))];
   const slope = derivative(attrs.score, "score");
@@ -193,14 +193,11 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
       return { j, raw: before, score, seen };
     },
     /** The gradient of the raw scores of pairs, from that of the scores. */
-    throughModifier: ({ j, raw, seen }: Pairs, ds: V128): V128 =>
-      modifies(attrs)
-        ? v128.select(
-          seen,
-          f32x4.madd(ds, toWasm(slope, f, { ...variables(j), score: raw }, tables), 0),
-          HIDDEN,
-        )
-        : ds,
+    throughModifier({ j, raw, seen }: Pairs, ds: V128): V128 {
+      if (slope.kind === "number" && slope.value === 1) return ds;
+      const factor = toWasm(slope, f, { ...variables(j), score: raw }, tables);
+      return v128.select(seen, f32x4.madd(ds, factor, 0), HIDDEN);
+    },
     /** An expression of pairs. */
     value: (e: Expression, { j, raw }: Pairs, more: Readonly<Record<string, V128>> = {}): V128 =>
       toWasm(e, f, { ...variables(j), score: raw, ...more }, tables),
