@@ -17,3 +17,4 @@
 export * from "./expression.ts";
 export * from "./text.ts";
 export * from "./wgsl.ts";
+export * from "./wasm.ts";

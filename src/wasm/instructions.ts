@@ -12,17 +12,33 @@ const floats = (x: Vector): V128 => {
 };
 const ints = (x: Vector): V128 => typeof x === "number" ? lanes([x, x, x, x]) : x;
 
-type Operator<A, R extends Type> = (...operands: A[]) => Value<R>;
+/** Operators by name, on operands of type `A`, which give values of type `R`. */
+export type Operators<A, R extends Type, N extends string> = {
+  readonly [K in N]: (...operands: A[]) => Value<R>;
+};
+
+/** Comparisons of floats. */
+export type Comparison = "eq" | "ne" | "lt" | "gt" | "le" | "ge";
+/** Functions of one float. */
+export type FloatFunction = "abs" | "neg" | "ceil" | "floor" | "trunc" | "nearest" | "sqrt";
+/** Functions of two floats. */
+export type FloatArithmetic = "add" | "sub" | "mul" | "div" | "min" | "max";
+/** Comparisons of integers; S: signed, U: unsigned. */
+export type IntComparison = "eq" | "ne" | "ltS" | "ltU" | "gtS" | "gtU" | "leS" | "leU" | "geS" | "geU";
+/** Functions of one or two integers. */
+export type IntFunction =
+  | ("eqz" | "clz" | "ctz" | "popcnt" | "add" | "sub" | "mul" | "divS" | "divU" | "remS" | "remU")
+  | ("and" | "or" | "xor" | "shl" | "shrS" | "shrU" | "rotl" | "rotr");
 
 /** Operators of one family by name: their codes become functions that take operands as `wrap` does. */
 function family<A, R extends Type, C extends Readonly<Record<string, Code>>>(
   wrap: (x: A) => Value,
   type: R,
   codes: C,
-): { readonly [N in keyof C]: Operator<A, R> } {
+): Operators<A, R, keyof C & string> {
   return Object.fromEntries(
     Object.entries(codes).map(([name, code]) => [name, (...xs: A[]) => make(type, code, ...xs.map(wrap))]),
-  ) as { [N in keyof C]: Operator<A, R> };
+  ) as Operators<A, R, keyof C & string>;
 }
 
 /** Operators of a family in order of consecutive codes. */
@@ -59,7 +75,11 @@ function folded(name: "add" | "sub" | "mul", of: (a: number, b: number) => numbe
 }
 
 /** Operators of 32-bit integers; comparisons give 1 or 0. */
-export const i32 = {
+export const i32: Operators<Int, "i32", IntComparison | IntFunction> & {
+  readonly truncS: (x: Float) => I32;
+  readonly truncU: (x: Float) => I32;
+  readonly bits: (x: Float) => I32;
+} = {
   ...intOperators,
   add: folded("add", (a, b) => a + b),
   sub: folded("sub", (a, b) => a - b),
@@ -76,23 +96,38 @@ const floatFunctions = ["abs", "neg", "ceil", "floor", "trunc", "nearest", "sqrt
 const floatArithmetic = ["add", "sub", "mul", "div", "min", "max", "copysign"] as const;
 
 /** Operators of 32-bit floats. */
-export const f32 = {
-  ...family(float, "i32", inOrder(0x5b, floatComparisons)),
-  ...family(float, "f32", inOrder(0x8b, [...floatFunctions, ...floatArithmetic])),
-  fromS: (x: Int): F32 => make("f32", [0xb2], int(x)),
-  fromU: (x: Int): F32 => make("f32", [0xb3], int(x)),
-  demote: (x: F64): F32 => make("f32", [0xb6], x),
-  ofBits: (x: Int): F32 => make("f32", [0xbe], int(x)),
-};
+export const f32:
+  & Operators<Float, "i32", Comparison>
+  & Operators<Float, "f32", FloatFunction | FloatArithmetic | "copysign">
+  & {
+    readonly fromS: (x: Int) => F32;
+    readonly fromU: (x: Int) => F32;
+    readonly demote: (x: F64) => F32;
+    readonly ofBits: (x: Int) => F32;
+  } = {
+    ...family(float, "i32", inOrder(0x5b, floatComparisons)),
+    ...family(float, "f32", inOrder(0x8b, [...floatFunctions, ...floatArithmetic])),
+    fromS: (x: Int): F32 => make("f32", [0xb2], int(x)),
+    fromU: (x: Int): F32 => make("f32", [0xb3], int(x)),
+    demote: (x: F64): F32 => make("f32", [0xb6], x),
+    ofBits: (x: Int): F32 => make("f32", [0xbe], int(x)),
+  };
 
 /** Operators of 64-bit floats. */
-export const f64 = {
-  ...family(double, "i32", inOrder(0x61, floatComparisons)),
-  ...family(double, "f64", inOrder(0x99, [...floatFunctions, ...floatArithmetic])),
-  promote: (x: Float): F64 => make("f64", [0xbb], float(x)),
-  fromS: (x: Int): F64 => make("f64", [0xb7], int(x)),
-  fromU: (x: Int): F64 => make("f64", [0xb8], int(x)),
-};
+export const f64:
+  & Operators<F64 | number, "i32", Comparison>
+  & Operators<F64 | number, "f64", FloatFunction | FloatArithmetic | "copysign">
+  & {
+    readonly promote: (x: Float) => F64;
+    readonly fromS: (x: Int) => F64;
+    readonly fromU: (x: Int) => F64;
+  } = {
+    ...family(double, "i32", inOrder(0x61, floatComparisons)),
+    ...family(double, "f64", inOrder(0x99, [...floatFunctions, ...floatArithmetic])),
+    promote: (x: Float): F64 => make("f64", [0xbb], float(x)),
+    fromS: (x: Int): F64 => make("f64", [0xb7], int(x)),
+    fromU: (x: Int): F64 => make("f64", [0xb8], int(x)),
+  };
 
 /** Code with an immediate byte: a lane's index. */
 function withLane<T extends Type>(type: T, code: Code, lane: number, ...operands: Value[]): Value<T> {
@@ -107,59 +142,91 @@ function withLane<T extends Type>(type: T, code: Code, lane: number, ...operands
 }
 
 /** Operators on four 32-bit floats; comparisons give all ones or zeros in a lane. */
-export const f32x4 = {
-  ...family(floats, "v128", inOrder(0x41, floatComparisons, true)),
-  ...family(
-    floats,
+export const f32x4:
+  & Operators<
+    Vector,
     "v128",
-    {
-      ...{ ceil: [0xfd, 0x67], floor: [0xfd, 0x68], trunc: [0xfd, 0x69], nearest: [0xfd, 0x6a] },
-      ...{ abs: [0xfd, 0xe0], neg: [0xfd, 0xe1], sqrt: [0xfd, 0xe3] },
-      ...inOrder(0xe4, ["add", "sub", "mul", "div", "min", "max", "pmin", "pmax"], true),
-      /** madd(a, b, c) = a b + c, and nmadd = -a b + c; one rounding where the processor fuses them. */
-      ...{ madd: [0xfd, 0x105], nmadd: [0xfd, 0x106] },
-    } as const,
-  ),
-  /** A float, or a number, in each lane. */
-  splat: (x: Float): V128 => typeof x === "number" ? floats(x) : make("v128", [0xfd, 0x13], x),
-  lane: (x: Vector, lane: number): F32 => withLane("f32", [0xfd, 0x1f], lane, floats(x)),
-  replace: (x: Vector, lane: number, by: Float): V128 =>
-    withLane("v128", [0xfd, 0x20], lane, floats(x), float(by)),
-  fromS: (x: Vector): V128 => make("v128", [0xfd, 0xfa], ints(x)),
-  fromU: (x: Vector): V128 => make("v128", [0xfd, 0xfb], ints(x)),
-  /** The two doubles as floats in lanes 0 and 1; zeros in lanes 2 and 3. */
-  demote: (x: V128): V128 => make("v128", [0xfd, 0x5e], x),
-};
+    Comparison | FloatFunction | FloatArithmetic | "pmin" | "pmax" | "madd" | "nmadd"
+  >
+  & {
+    readonly splat: (x: Float) => V128;
+    readonly lane: (x: Vector, lane: number) => F32;
+    readonly replace: (x: Vector, lane: number, by: Float) => V128;
+    readonly fromS: (x: Vector) => V128;
+    readonly fromU: (x: Vector) => V128;
+    readonly demote: (x: V128) => V128;
+  } = {
+    ...family(floats, "v128", inOrder(0x41, floatComparisons, true)),
+    ...family(
+      floats,
+      "v128",
+      {
+        ...{ ceil: [0xfd, 0x67], floor: [0xfd, 0x68], trunc: [0xfd, 0x69], nearest: [0xfd, 0x6a] },
+        ...{ abs: [0xfd, 0xe0], neg: [0xfd, 0xe1], sqrt: [0xfd, 0xe3] },
+        ...inOrder(0xe4, ["add", "sub", "mul", "div", "min", "max", "pmin", "pmax"], true),
+        /** madd(a, b, c) = a b + c, and nmadd = -a b + c; one rounding where the processor fuses them. */
+        ...{ madd: [0xfd, 0x105], nmadd: [0xfd, 0x106] },
+      } as const,
+    ),
+    /** A float, or a number, in each lane. */
+    splat: (x: Float): V128 => typeof x === "number" ? floats(x) : make("v128", [0xfd, 0x13], x),
+    lane: (x: Vector, lane: number): F32 => withLane("f32", [0xfd, 0x1f], lane, floats(x)),
+    replace: (x: Vector, lane: number, by: Float): V128 =>
+      withLane("v128", [0xfd, 0x20], lane, floats(x), float(by)),
+    fromS: (x: Vector): V128 => make("v128", [0xfd, 0xfa], ints(x)),
+    fromU: (x: Vector): V128 => make("v128", [0xfd, 0xfb], ints(x)),
+    /** The two doubles as floats in lanes 0 and 1; zeros in lanes 2 and 3. */
+    demote: (x: V128): V128 => make("v128", [0xfd, 0x5e], x),
+  };
 
 /** Operators on four 32-bit integers. */
-export const i32x4 = {
-  ...family(
-    ints,
-    "v128",
-    {
-      ...inOrder(0x37, ["eq", "ne", "ltS", "ltU", "gtS", "gtU", "leS", "leU", "geS", "geU"], true),
-      ...{ abs: [0xfd, 0xa0], neg: [0xfd, 0xa1], add: [0xfd, 0xae], sub: [0xfd, 0xb1], mul: [0xfd, 0xb5] },
-      ...inOrder(0xb6, ["minS", "minU", "maxS", "maxU"], true),
-    } as const,
-  ),
-  /** An integer, or a number, in each lane. */
-  splat: (x: Int): V128 => typeof x === "number" ? ints(x) : make("v128", [0xfd, 0x11], x),
-  lane: (x: Vector, lane: number): I32 => withLane("i32", [0xfd, 0x1b], lane, ints(x)),
-  replace: (x: Vector, lane: number, by: Int): V128 => withLane("v128", [0xfd, 0x1c], lane, ints(x), int(by)),
-  shl: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xab], ints(x), int(by)),
-  shrS: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xac], ints(x), int(by)),
-  shrU: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xad], ints(x), int(by)),
-  /** Saturating conversions of four floats towards zero; NaN is 0. */
-  truncS: (x: Vector): V128 => make("v128", [0xfd, 0xf8], floats(x)),
-  truncU: (x: Vector): V128 => make("v128", [0xfd, 0xf9], floats(x)),
-  /** 1 if no lane is 0. */
-  allTrue: (x: Vector): I32 => make("i32", [0xfd, 0xa3], ints(x)),
-  /** The sign bits of the lanes, lane 0 lowest. */
-  bitmask: (x: Vector): I32 => make("i32", [0xfd, 0xa4], ints(x)),
-};
+export const i32x4:
+  & Operators<Vector, "v128", IntComparison | "abs" | "neg" | "add" | "sub" | "mul">
+  & Operators<Vector, "v128", "minS" | "minU" | "maxS" | "maxU">
+  & {
+    readonly splat: (x: Int) => V128;
+    readonly lane: (x: Vector, lane: number) => I32;
+    readonly replace: (x: Vector, lane: number, by: Int) => V128;
+    readonly shl: (x: Vector, by: Int) => V128;
+    readonly shrS: (x: Vector, by: Int) => V128;
+    readonly shrU: (x: Vector, by: Int) => V128;
+    readonly truncS: (x: Vector) => V128;
+    readonly truncU: (x: Vector) => V128;
+    readonly allTrue: (x: Vector) => I32;
+    readonly bitmask: (x: Vector) => I32;
+  } = {
+    ...family(
+      ints,
+      "v128",
+      {
+        ...inOrder(0x37, ["eq", "ne", "ltS", "ltU", "gtS", "gtU", "leS", "leU", "geS", "geU"], true),
+        ...{ abs: [0xfd, 0xa0], neg: [0xfd, 0xa1], add: [0xfd, 0xae], sub: [0xfd, 0xb1], mul: [0xfd, 0xb5] },
+        ...inOrder(0xb6, ["minS", "minU", "maxS", "maxU"], true),
+      } as const,
+    ),
+    /** An integer, or a number, in each lane. */
+    splat: (x: Int): V128 => typeof x === "number" ? ints(x) : make("v128", [0xfd, 0x11], x),
+    lane: (x: Vector, lane: number): I32 => withLane("i32", [0xfd, 0x1b], lane, ints(x)),
+    replace: (x: Vector, lane: number, by: Int): V128 =>
+      withLane("v128", [0xfd, 0x1c], lane, ints(x), int(by)),
+    shl: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xab], ints(x), int(by)),
+    shrS: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xac], ints(x), int(by)),
+    shrU: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xad], ints(x), int(by)),
+    /** Saturating conversions of four floats towards zero; NaN is 0. */
+    truncS: (x: Vector): V128 => make("v128", [0xfd, 0xf8], floats(x)),
+    truncU: (x: Vector): V128 => make("v128", [0xfd, 0xf9], floats(x)),
+    /** 1 if no lane is 0. */
+    allTrue: (x: Vector): I32 => make("i32", [0xfd, 0xa3], ints(x)),
+    /** The sign bits of the lanes, lane 0 lowest. */
+    bitmask: (x: Vector): I32 => make("i32", [0xfd, 0xa4], ints(x)),
+  };
 
 /** Operators on two 64-bit floats. */
-export const f64x2 = {
+export const f64x2: Operators<V128, "v128", "abs" | "neg" | "sqrt" | FloatArithmetic> & {
+  readonly splat: (x: F64 | number) => V128;
+  readonly lane: (x: V128, lane: number) => F64;
+  readonly promote: (x: V128) => V128;
+} = {
   ...family(
     (x: V128) => x,
     "v128",
@@ -177,7 +244,11 @@ export const f64x2 = {
 };
 
 /** Operators on the 128 bits of a vector. */
-export const v128 = {
+export const v128: Operators<V128, "v128", "not" | "and" | "andnot" | "or" | "xor"> & {
+  readonly select: (mask: V128, a: Vector, b: Vector) => V128;
+  readonly anyTrue: (x: V128) => I32;
+  readonly shuffle: (a: V128, b: V128, order: readonly [number, number, number, number]) => V128;
+} = {
   ...family(
     (x: V128) => x,
     "v128",
@@ -221,7 +292,12 @@ export function select<T extends Type>(condition: Int, a: Value<T>, b: Value<T>)
 }
 
 /** Atomic accesses to 32-bit integers, sequentially consistent. */
-export const atomic = {
+export const atomic: {
+  readonly load: (address: Int, offset?: number) => I32;
+  readonly add: (address: Int, by: Int, offset?: number) => I32;
+  readonly wait: (address: Int, expected: Int, nanoseconds: bigint, offset?: number) => I32;
+  readonly notify: (address: Int, count: Int, offset?: number) => I32;
+} = {
   load: (address: Int, offset = 0): I32 => access("i32", [0xfe, 0x10], 2, offset, int(address)),
   /** Adds, and returns the value before. */
   add: (address: Int, by: Int, offset = 0): I32 =>

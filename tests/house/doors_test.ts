@@ -4,7 +4,7 @@ import project from "../../deno.json" with { type: "json" };
 import { ROOT } from "../scripts/harness.ts";
 
 const ROOMS =
-  "base graph kernels device nn data config log chart runs model generate track train check jacobian"
+  "base wasm graph kernels device nn data config log chart runs model generate track train check jacobian"
     .split(" ").concat("interpret", "cli");
 
 const CATEGORIES =
