@@ -39,7 +39,7 @@ export function exp(f: Func, x: V128): V128 {
   return f32x4.mul(f32x4.mul(m, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
 }
 
-/** e^x for x <= 0, faster than `exp`: results below 2^-126.5 are 0. */
+/** e^x for x <= 88, faster than `exp`: results below 2^-126.5 are 0. */
 export function expOfNegative(f: Func, x: V128): V128 {
   const { m, n } = expParts(f, f.let(f32x4.pmax(x, -88)));
   return f32x4.mul(m, powerOfTwo(n));

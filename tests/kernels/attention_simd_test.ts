@@ -25,7 +25,8 @@ interface Sizes {
   readonly DV: number;
 }
 
-type Options = (add: (name: string, shape: number[], bits?: boolean) => Tensor) => AttentionOptions;
+type Add = (name: string, shape: number[], change?: (x: number, at: number) => number) => Tensor;
+type Options = (add: Add) => AttentionOptions;
 
 /** z and the gradients of a random case; tensors that `options` adds get gradients too if `learns`. */
 function caseOf({ B, T, S, H, HKV, D, DV }: Sizes, options: Options, learns = false): Case {
@@ -36,9 +37,9 @@ function caseOf({ B, T, S, H, HKV, D, DV }: Sizes, options: Options, learns = fa
     k: randomInput(rng, feeds, "k", [B, S, HKV, D]),
     v: randomInput(rng, feeds, "v", [B, S, HKV, DV]),
   };
-  const chosen = options((name, shape, bits = false) => {
+  const chosen = options((name, shape, change) => {
     const tensor = randomInput(rng, feeds, name, shape, 0.5);
-    if (bits) feeds[name] = feeds[name].map((x) => Number(x > 0));
+    if (change) feeds[name] = feeds[name].map(change);
     if (learns) wrt[name] = tensor;
     return tensor;
   });
@@ -69,7 +70,12 @@ const KINDS: Record<string, Options> = {
   "symmetric window": () => ({ window: { size: 20, symmetric: true }, causal: false }),
   "learned keys": () => ({ extra: 2, kvHead: "modulo" }),
   "known mask": () => ({ causal: false, mask: m.orMasks(m.prefixMask(40), m.causalMask) }),
-  "mask of data": (add) => ({ mask: m.booleanMask(add("visible", [150, 150], true)) }),
+  "mask of data": (add) => ({ mask: m.booleanMask(add("visible", [150, 150], (x) => Number(x > 0))) }),
+  // Documents of 40 rows: most tiles are empty, some between two that are not.
+  documents: (add) => {
+    const ids = (name: string) => add(name, [2, 150], (_, at) => Math.floor(at % 150 / 40) % 2);
+    return { mask: m.documentMask(ids("doc_q"), ids("doc_k")) };
+  },
   dropout: () => ({ dropout: { p: 0.3, site: 5, seed: input("seed", [2], "u32") } }),
 };
 const LEARNED: Record<string, Options> = {
@@ -108,10 +114,10 @@ Deno.test("attention of several tiles: z and gradients to 1e-5 of float64, for e
 });
 
 Deno.test("attention has the same bytes with one, two and three threads", async () => {
-  const cases = { softmax: KINDS.softmax, entmax15: KINDS.entmax15, "mask of data": KINDS["mask of data"] };
-  for (const options of Object.values(cases)) {
+  for (const options of [KINDS.softmax, KINDS.entmax15, KINDS.dropout]) {
     await checkThreads(caseOf(SIZES, options), ["attention", "attention_gradient"]);
   }
+  await checkThreads(caseOf(SIZES, KINDS["mask of data"]), ["block_mask", "attention", "attention_gradient"]);
   for (const options of Object.values(LEARNED)) {
     await checkThreads(caseOf(SIZES, options, true), ["attention_table_gradient"]);
   }
@@ -121,7 +127,7 @@ Deno.test("attention has the same bytes with one, two and three threads", async 
 });
 
 for (const [name, options] of Object.entries(KINDS)) {
-  if (name === "mask of data" || name === "dropout") continue;
+  if (name === "mask of data" || name === "documents" || name === "dropout") continue;
   Deno.test(`attention with NaN or infinity in an input (${name}) equals the reference device, hidden pairs too`, () =>
     checkNonFinite(caseOf({ B: 1, T: 9, S: 11, H: 2, HKV: 2, D: 4, DV: 5 }, (add) => {
       const chosen = options(add);

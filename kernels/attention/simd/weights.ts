@@ -216,11 +216,10 @@ function elementwise(f: Func, { expression, logistic }: ElementwiseActivation, s
     const slope = derivative(expression, "score");
     return { phi: toWasm(expression, f, { score }), slope: () => toWasm(slope, f, { score }) };
   }
-  // With e = e^-|s|, both need one exponential: phi is 1 / (1 + e) or e / (1 + e), its derivative e / (1 + e)^2.
-  const e = f.let(expOfNegative(f, f32x4.neg(f32x4.abs(score))));
-  const r = f.let(f32x4.div(1, f32x4.add(e, 1)));
-  const small = f.let(f32x4.mul(e, r));
-  return { phi: v128.select(f32x4.ge(score, 0), r, small), slope: () => f32x4.mul(small, r) };
+  // With e = e^-s, both need one exponential: phi = 1 / (1 + e), its derivative e phi^2.
+  const e = f.let(expOfNegative(f, f32x4.pmin(f32x4.neg(score), 87)));
+  const phi = f.let(f32x4.div(1, f32x4.add(e, 1)));
+  return { phi, slope: () => f32x4.mul(f32x4.mul(e, phi), phi) };
 }
 
 /** The forward code of an activation. */
