@@ -1,5 +1,5 @@
 // Alias analysis: finds the tensors that share memory, and checks that what is read after an in-place write is the writer's
-// output. Checked before allocation, the same for every device.
+// output. This is checked before memory is allocated, in the same way for every device.
 import type { Named } from "../graph/structure.ts";
 import { formatSpec, type Node, type Tensor } from "../graph/tensor.ts";
 
@@ -9,7 +9,7 @@ export function aliasOf(x: Tensor): Tensor | undefined {
   return source === undefined ? undefined : x.node.inputs[source];
 }
 
-/** The tensor that owns the memory of `x`: all views and in-place outputs followed. */
+/** The tensor that owns the memory of `x`, found by following all views and in-place outputs. */
 export function rootOf(x: Tensor): Tensor {
   for (let link: Tensor | undefined = x; link; link = aliasOf(link)) x = link;
   return x;

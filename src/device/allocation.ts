@@ -103,8 +103,8 @@ function pool() {
 }
 
 /**
- * Tensors that can be computed directly in a pack's memory: roots in the arena that are one input of the pack, in full,
- * and no input of an earlier pack. Tensors and packs that are overwritten in place are excluded, because overwriting one
+ * Tensors that can be computed directly in a pack's memory: roots in the arena that are, as a whole, exactly one input of the
+ * pack, and not an input of an earlier pack. Tensors and packs that are overwritten in place are excluded, because overwriting one
  * must not change the other.
  */
 function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: number }> {

@@ -1,4 +1,4 @@
-// Checks shared by both devices: a state redefined with another shape, inputs that do not fit, unknown names.
+// Checks that all devices share: states that are redefined with another shape, inputs that do not fit, unknown names.
 import { didYouMean } from "../base/errors.ts";
 import { formatSpec, sizeOf, type Spec, type Values } from "../graph/tensor.ts";
 
@@ -26,7 +26,7 @@ export function checkFeeds(
   }
 }
 
-/** The entry with this name; an unknown name throws an error that lists the known ones. */
+/** Returns the entry with this name; throws an error that lists the known names if there is none. */
 export function entryOf<T>(what: string, entries: ReadonlyMap<string, T>, name: string): T {
   const entry = entries.get(name);
   if (entry !== undefined) return entry;

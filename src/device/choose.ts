@@ -1,5 +1,5 @@
-// Chooses a run's device, and gives the reason in one line. Between a GPU and the CPU, short measurements of both decide. A
-// software adapter is the same processor as the CPU device and slower: it is used only if requested.
+// Chooses the device of a run, and states the reason in one line. If there is a GPU, short measurements of it and of the CPU
+// decide. A software adapter runs on the same processor as the CPU device, and is slower: it is used only if requested.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
 import { cpuDevice, fitsCpu } from "./cpu/device.ts";

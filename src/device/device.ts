@@ -34,15 +34,15 @@ export interface Program extends Disposable {
 export interface Device extends Disposable {
   /** The kind of this device: `webgpu`, `cpu` or `reference`. */
   readonly kind: DeviceKind;
-  /** The name that the adapter reports; on the processor, the name of the device. */
+  /** The name that the adapter reports; for the CPU and the reference device, the name of the device. */
   readonly adapter: string;
-  /** True for a GPU emulated by the processor, and for the devices that compute on it. */
+  /** True for a GPU that the processor emulates, and for the CPU and the reference device. */
   readonly software: boolean;
-  /** The target that kernels are lowered to; undefined on the processor. */
+  /** The target that kernels are lowered to; undefined for the CPU and the reference device. */
   readonly target: Target | undefined;
   /** Number of threads of the CPU device. */
   readonly threads?: number;
-  /** If measurements of both devices decided for this one: the estimated seconds of the run on each. */
+  /** The estimated seconds of the run on each device, if measurements of both led to the choice of this one. */
   readonly estimates?: { readonly webgpu: number; readonly cpu: number };
   /** Creates a state (zeros, or `values`), or overwrites an existing one; throws if its shape differs. */
   define(name: string, spec: Spec, values?: Values): void;

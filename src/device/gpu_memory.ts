@@ -156,7 +156,7 @@ export interface GpuPlace {
   readonly spec: Spec;
 }
 
-/** Copies tensors to the host as of the work submitted so far; the copies are queued immediately. */
+/** Copies tensors to the host with their values after the work submitted so far; the copies are queued immediately. */
 export async function readBack(gpu: Gpu, places: readonly GpuPlace[]): Promise<Values[]> {
   checkAlive(gpu);
   if (places.length === 0) return [];

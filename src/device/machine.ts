@@ -1,4 +1,4 @@
-// Memory available to a run: for arrays, and JavaScript's heap for the graphs of its programs.
+// The memory that is available to a run: memory for arrays, and JavaScript's heap, which holds the graphs of its programs.
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
 import { UserError } from "../base/errors.ts";

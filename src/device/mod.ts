@@ -1,5 +1,5 @@
 /**
- * Devices: plan, compile and run a graph, on WebGPU or on the processor. A device knows nothing of models.
+ * Devices plan, compile and run a graph, on WebGPU or on the processor. They know nothing of models.
  *
  * @example
  * ```ts

@@ -8,7 +8,7 @@ export type Add = (a: Tensor, b: Tensor) => Tensor;
 /** The nodes that `roots` depend on, in topological order. */
 export function ancestors(roots: Iterable<Tensor>): Node[] {
   const seen = new Set<Node>([...roots].map((root) => root.node));
-  // Iterating a Set also visits elements added during the iteration.
+  // The iteration of a Set also visits elements that are added during it.
   for (const node of seen) for (const x of node.inputs) seen.add(x.node);
   return [...seen].sort((a, b) => a.order - b.order);
 }

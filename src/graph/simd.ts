@@ -1,4 +1,4 @@
-// How an operation runs in WebAssembly: phases of blocks that threads share.
+// How an operation runs in WebAssembly: in phases, each split into blocks that are distributed over the threads.
 import type { Func, I32 } from "../wasm/mod.ts";
 
 /** Addresses of a call's memory, in bytes. Tensors begin at multiples of 256 bytes; up to 16 bytes past their end may be read. */
@@ -9,18 +9,19 @@ export interface Addresses {
   readonly outputs: readonly I32[];
   /** The scratch buffers, which all phases and threads share. */
   readonly scratch: readonly I32[];
-  /** Memory of the thread that runs the block, overwritten by every other block. */
+  /** Memory of the thread that runs the block; the next block on that thread overwrites it. */
   readonly own: I32;
 }
 
 /**
- * Blocks of work that may run in any order, each on one thread; all have ended when the next phase begins. A block's result must
- * not depend on the thread that runs it, so that results are the same bytes for any number of threads.
+ * A part of an operation, split into blocks that may run in any order, each on one thread. All blocks of a phase have ended when
+ * the next phase begins. The result of a block must not depend on the thread that runs it, so that the results of a program are
+ * the same bytes for any number of threads.
  */
 export interface Phase {
   /** Name in errors and profiles. */
   readonly label: string;
-  /** Number of blocks; about 5 to 50 microseconds of work each. */
+  /** Number of blocks; a block should take about 5 to 50 microseconds. */
   readonly blocks: number;
   /** Writes the function that computes one block. V8 optimises functions that are called often, not long loops. */
   readonly kernel: (f: Func, block: I32, at: Addresses) => void;
@@ -32,6 +33,6 @@ export interface Simd {
   readonly phases: readonly Phase[];
   /** Sizes of the scratch buffers, in elements of four bytes. */
   readonly scratch?: readonly number[];
-  /** Elements of four bytes that each thread has to itself. Default: 0. */
+  /** Size of the memory `own` of each thread, in elements of four bytes. Default: 0. */
   readonly own?: number;
 }

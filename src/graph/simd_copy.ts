@@ -1,11 +1,11 @@
-// Copies in WebAssembly, in blocks that threads share.
+// Memory copies in WebAssembly, split into blocks that are distributed over the threads.
 import { type Func, type I32, i32, type Int, int, select } from "../wasm/mod.ts";
 import type { Addresses, Phase } from "./simd.ts";
 
-/** Elements of a block: 128 KiB, which take 1 microsecond in the cache and 10 outside. */
+/** Elements per block. Copying a block, 128 KiB, takes about 1 microsecond if it is in the cache, and 10 if it is not. */
 const ELEMENTS = 32768;
 
-/** A phase over `size` elements in blocks; `run` gets a block's first byte and its number of bytes, which it may write twice. */
+/** A phase that processes `size` elements block by block; `run` gets the byte offset of a block and its length in bytes. */
 export function bytePhase(
   label: string,
   size: number,
@@ -24,7 +24,7 @@ export function bytePhase(
   };
 }
 
-/** A phase that copies `size` elements; `places` gives the two addresses. */
+/** A phase that copies `size` elements; `places` returns the addresses of destination and source. */
 export function copyPhase(
   label: string,
   size: number,

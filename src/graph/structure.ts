@@ -101,7 +101,7 @@ export const viewOp: Op<ViewAttrs> = {
 /** Offsets in a buffer are multiples of this number of elements (256 bytes). */
 export const ALIGN = 64;
 
-/** A contiguous part of `x` with another shape, without a copy. `offset`: its first element, a multiple of 64. */
+/** A contiguous part of `x` with another shape, without a copy. `offset`: index of its first element, a multiple of 64. */
 export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return apply(viewOp, [x], { offset, shape })[0];
 }

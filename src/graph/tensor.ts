@@ -4,7 +4,7 @@ import { maximum } from "../base/extremes.ts";
 import { placed, UserError } from "../base/errors.ts";
 import type { Simd } from "./simd.ts";
 
-/** Element types: 32-bit floats (float64 on the oracle) and 32-bit unsigned integers. */
+/** Element types: 32-bit floats (float64 on the float64 oracle) and 32-bit unsigned integers. */
 export type DType = "f32" | "u32";
 
 /** Shape and element type. */
@@ -66,7 +66,7 @@ export interface Call<A = unknown> {
   readonly outputs: readonly Spec[];
   /** The operation's attributes. */
   readonly attrs: A;
-  /** For each output, whether it is read; one that is not need not be computed. */
+  /** For each output, whether it is read; an output that is not read need not be computed. */
   readonly needed: readonly boolean[];
 }
 
@@ -136,9 +136,9 @@ export interface Op<A = unknown> {
   ): readonly (Tensor | undefined)[];
   /** The same node with `addend` added to output 0, if the kernel can fuse the addition. */
   fuseAdd?(node: Node, addend: Tensor): Tensor | undefined;
-  /** Runs as soon as its inputs are computed, so that none is kept in memory for it (statistics). */
+  /** Runs as soon as its inputs are computed, so that they need not be kept in memory until later (used by statistics). */
   early?: true;
-  /** Outputs that overwrite an input in memory: index of the input by index of the output. */
+  /** Outputs that overwrite an input in memory: maps the index of an output to the index of its input. */
   inplace?: Readonly<Record<number, number>>;
   /** Floating point operations per call, for cost estimates and benchmarks. */
   flops?(call: Call<A>): number;
@@ -176,7 +176,7 @@ function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   );
 }
 
-/** The order of the node that computes x: sources come before all nodes, a view together with its input. */
+/** The order of the node that computes x: -1 for a source, and for a view that of its input. */
 function computedAt({ node }: Tensor): number {
   if (node.inputs.length === 0) return -1;
   return node.op.role === "view" ? computedAt(node.inputs[0]) : node.order;

@@ -1,5 +1,5 @@
-// WebAssembly's instructions as typed functions. Nothing is computed when a value is built, and a value used twice is written,
-// and runs, twice (`Func.let` keeps it in a local).
+// WebAssembly's instructions as typed functions. They compute nothing: they return values, which write code when a statement
+// uses them. A value that is used twice is written and computed twice; `Func.let` computes it once and keeps it in a local.
 import { access, type Code, constantOf, double, float, int, lanes, long, make } from "./value.ts";
 import type { F32, F64, Float, I32, Int, Type, V128, Value, Vector } from "./value.ts";
 
@@ -30,7 +30,7 @@ export type IntFunction =
   | ("eqz" | "clz" | "ctz" | "popcnt" | "add" | "sub" | "mul" | "divS" | "divU" | "remS" | "remU")
   | ("and" | "or" | "xor" | "shl" | "shrS" | "shrU" | "rotl" | "rotr");
 
-/** Operators of one family by name: their codes become functions that take operands as `wrap` does. */
+/** The operators with the given codes, by name; `wrap` converts each operand to a value. */
 function family<A, R extends Type, C extends Readonly<Record<string, Code>>>(
   wrap: (x: A) => Value,
   type: R,
@@ -41,7 +41,7 @@ function family<A, R extends Type, C extends Readonly<Record<string, Code>>>(
   ) as Operators<A, R, keyof C & string>;
 }
 
-/** Operators of a family in order of consecutive codes. */
+/** Codes by name, for operators with consecutive codes. */
 function inOrder<const N extends string>(
   first: number,
   names: readonly N[],
@@ -62,7 +62,7 @@ const intOperators = family(
   } as const,
 );
 
-/** Sums and products of constants are computed here, so that sizes known in advance cost nothing. */
+/** An operator that computes its result at once if both operands are constants, so that known sizes cost nothing at run time. */
 function folded(name: "add" | "sub" | "mul", of: (a: number, b: number) => number) {
   return (a: Int, b: Int): I32 => {
     const [x, y] = [constantOf(a), constantOf(b)];
@@ -129,7 +129,7 @@ export const f64:
     fromU: (x: Int): F64 => make("f64", [0xb8], int(x)),
   };
 
-/** Code with an immediate byte: a lane's index. */
+/** A value whose code ends with an immediate byte, the index of a lane. */
 function withLane<T extends Type>(type: T, code: Code, lane: number, ...operands: Value[]): Value<T> {
   const inner = make(type, code, ...operands);
   return {
@@ -254,7 +254,7 @@ export const v128: Operators<V128, "v128", "not" | "and" | "andnot" | "or" | "xo
     "v128",
     { not: [0xfd, 0x4d], ...inOrder(0x4e, ["and", "andnot", "or", "xor"], true) } as const,
   ),
-  /** Bits of `a` where `mask` has ones, else bits of `b`. */
+  /** The bits of `a` at positions where `mask` is 1, and those of `b` elsewhere. */
   select: (mask: V128, a: Vector, b: Vector): V128 => make("v128", [0xfd, 0x52], floats(a), floats(b), mask),
   /** 1 if any bit is set. */
   anyTrue: (x: V128): I32 => make("i32", [0xfd, 0x53], x),

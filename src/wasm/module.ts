@@ -1,5 +1,5 @@
-// Functions and modules of WebAssembly, written as they are built. Statements are written at once, in order; values when a
-// statement takes them.
+// Functions and modules of WebAssembly. A statement is written to the code when its method is called; a value is written when a
+// statement uses it.
 import { bytes } from "./bytes.ts";
 import { i32 } from "./instructions.ts";
 import { constantOf, int, writeAccess, writeCode } from "./value.ts";
@@ -50,9 +50,9 @@ export interface Func {
   block(body: (leave: Jump) => void): void;
   /** A loop: `again` starts the next iteration; the loop ends if an iteration reaches its end. */
   repeat(body: (again: Jump) => void): void;
-  /** Calls a function for its effect. */
+  /** Calls a function and ignores its result. */
   call(f: FunctionRef, ...operands: readonly (Value | number)[]): void;
-  /** Computes a value for its effect, such as an atomic addition. */
+  /** Computes a value and ignores it, for instructions with an effect such as an atomic addition. */
   drop(value: Value): void;
   /** Fills bytes with zeros. */
   zero(address: Int, size: Int): void;
@@ -64,7 +64,7 @@ export interface Func {
   trap(): void;
 }
 
-/** The value that a function returns; integers may be given as numbers. */
+/** A call of a function as a value; integer operands may be numbers. */
 export function call<R extends Type>(f: FunctionRef<R>, ...operands: readonly (Value | number)[]): Value<R> {
   return { type: f.result, write: (out) => writeCall(out, f, operands) };
 }
@@ -206,7 +206,7 @@ function functionCode(
   return code.view();
 }
 
-/** Runs of equal types. */
+/** Consecutive equal types, as pairs of type and count. */
 function runsOf(types: readonly Type[]): [Type, number][] {
   const runs: [Type, number][] = [];
   for (const type of types) {
@@ -221,7 +221,7 @@ const STORES = { i32: [0x36], i64: [0x37], f32: [0x38], f64: [0x39], v128: [0xfd
 
 function statements(module: Module, out: Output, local: Func["local"]): Func {
   const { bytes: code } = out;
-  // Jumps count the blocks between them and their target.
+  // A jump names its target by the number of enclosing blocks in between.
   let depth = 0;
   const jump = (target: number): Jump => (condition) => {
     if (condition !== undefined) int(condition).write(out);

@@ -46,7 +46,7 @@ export function writeCode(out: Output, [first, second]: Code): void {
   if (second !== undefined) out.bytes.unsigned(second);
 }
 
-/** Code that writes operands, then the operation. */
+/** A value whose code is that of the operands, then the operation. */
 export function make<T extends Type>(type: T, code: Code, ...operands: readonly Value[]): Value<T> {
   return {
     type,
@@ -57,7 +57,7 @@ export function make<T extends Type>(type: T, code: Code, ...operands: readonly 
   };
 }
 
-/** The number of a constant integer; undefined for other values. */
+/** The numbers of the values that are constant integers. */
 const constants = new WeakMap<Value, number>();
 
 /** An integer as a value. */
@@ -113,7 +113,7 @@ export function long(x: I64 | bigint): I64 {
   };
 }
 
-/** A constant vector of four 32-bit lanes, as bits. V8 builds a constant anew at each use: one in memory is faster. */
+/** A constant vector, given as the bits of four 32-bit lanes. A load from memory is faster: V8 rebuilds constants at each use. */
 export function lanes(bits: readonly [number, number, number, number]): V128 {
   const words = Uint32Array.from(bits, (x) => x >>> 0);
   return {
@@ -141,7 +141,7 @@ export function writeAccess(out: Output, align: number, offset: number): void {
   out.bytes.unsigned(offset);
 }
 
-/** Code that accesses memory at a constant offset from an address. */
+/** A value read from memory, or an atomic access, at a constant offset from an address. */
 export function access<T extends Type>(
   type: T,
   code: Code,

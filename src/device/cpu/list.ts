@@ -1,6 +1,6 @@
-// A program as one list of calls: each thread runs the same list and meets the others at a barrier between phases. A thread
-// first takes the blocks of its own range, then those that others have left, so that it finds the rows it wrote before in its
-// cache and nobody waits for a slow core. Which thread runs a block changes no result.
+// A program as one list of calls: each thread runs the same list, and all threads meet at a barrier between phases. A thread
+// first takes the blocks of its own range, where its cache still holds the rows that it wrote in earlier phases, then blocks
+// that other threads have not yet started, so that nobody waits for a slow core. No result depends on which thread runs a block.
 import { atomic, i32, int, wasmModule } from "../../wasm/mod.ts";
 import type { Func, FunctionRef, Int, Local, Module } from "../../wasm/mod.ts";
 import type { Phase } from "../../graph/simd.ts";
@@ -25,7 +25,7 @@ export interface List {
   readonly threads: number;
   /** Rounds that a thread spins at a barrier before it sleeps. */
   readonly spins: number;
-  /** Seconds that it waits at a barrier for a thread that gives no sign, before it fails. */
+  /** Seconds that a thread waits at a barrier before it fails, because another thread does not arrive. */
   readonly silence: number;
   /** Address of the counters of blocks, `countersOf` long. */
   readonly counters: number;
@@ -103,7 +103,7 @@ interface Variables {
   readonly ranges: Local<"i32">;
 }
 
-/** Calls `run` for every block that this thread gets. `counters`: address of the phase's counters. */
+/** Calls `run` for every block that this thread takes. `counters`: address of the phase's counters of blocks. */
 function takeBlocks(
   f: Func,
   { thread, block, at, ranges }: Variables,

@@ -13,7 +13,7 @@ export interface Pool extends Disposable {
   /** Makes the workers forget a program. */
   unload(program: number): void;
   /**
-   * Runs a job on all threads: `run` is the main thread's part. 2 p is program p, 2 p + 1 its profile.
+   * Runs a job on all threads; `run` is the main thread's part. Job 2 p runs program p, and job 2 p + 1 profiles it.
    *
    * @throws {Error} if a thread fails; it names the thread
    */

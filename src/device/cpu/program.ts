@@ -3,20 +3,20 @@ import type { BufferSlice, Plan, Step } from "../plan.ts";
 import type { Heap } from "./heap.ts";
 import { countersOf, type Entry, listModule } from "./list.ts";
 
-/** Milliseconds of one part of an operation. */
+/** The time that one part of an operation took. */
 export interface Timing {
   /** Name of the phase, or of an operation that runs in TypeScript. */
   readonly label: string;
   /** Scopes that the operation was created in. */
   readonly path: string;
-  /** Time from the end of the part before to the end of this part, on all threads. */
+  /** Milliseconds from the end of the previous part to the end of this part on all threads. */
   readonly ms: number;
 }
 
-/** Seconds after which a thread that gives no sign has died: no block, and no operation in TypeScript, takes so long. */
+/** Seconds of waiting after which a thread is taken for dead: no block, and no operation in TypeScript, takes so long. */
 const SILENCE = 600;
 
-/** A program's code, and what the main thread calls. */
+/** The code of a program, and the functions that the main thread calls. */
 export interface Code {
   /** The module, for the other threads. */
   readonly module: WebAssembly.Module;
@@ -26,7 +26,7 @@ export interface Code {
   readonly inTypeScript: readonly string[];
   /** Prepares the counters of blocks for a run. */
   readonly reset: () => void;
-  /** The main thread's part of a run, and of one that is measured. */
+  /** The main thread's part of a run (`run`), and of a run that is measured (`profile`). */
   readonly run: () => void;
   readonly profile: () => void;
   /** Filled by `profile`. */

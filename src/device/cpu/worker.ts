@@ -1,5 +1,5 @@
-// What a worker thread runs: it waits for jobs in the shared memory, and reads a message whenever a program was compiled.
-// `workerMain` is turned into text and may use nothing from outside itself.
+// The code of a worker thread: it waits for jobs in the shared memory, and reads a message whenever a program was compiled.
+// `workerMain` is converted to text, so it may use nothing that is defined outside of it.
 import type { WORDS } from "./heap.ts";
 
 /** A message to a worker: instantiate the module of a program, or forget it. */
