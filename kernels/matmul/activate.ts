@@ -21,20 +21,18 @@ interface Activated {
   /** Whether the sums are kept in the second output. */
   readonly savesPre: boolean;
   readonly addend: boolean;
-  /** Number of rows. */
-  readonly rows: number;
   /** Values at the end of the matrix' rows that fill no vector. */
   readonly rest: number;
 }
 
 /**
- * The function (y, pre, addend, row, vectors, last) that replaces sums in y, which are still in the cache, by
+ * The function (y, pre, addend, row, rows, vectors, last) that replaces sums in y, which are still in the cache, by
  * act(sum) + addend: some vectors of each row, and the rest of the row if `last` is not 0.
  */
 function activatedRows(module: Module, of: Activated): FunctionRef {
   return module.func(
-    { params: ["i32", "i32", "i32", "i32", "i32", "i32"] },
-    (f, y, pre, addend, row, vectors, last) => {
+    { params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32"] },
+    (f, y, pre, addend, row, rows, vectors, last) => {
       const [atY, atPre, atAddend] = [f.local("i32"), f.local("i32"), f.local("i32")];
       const places = [
         [atY, y],
@@ -47,7 +45,7 @@ function activatedRows(module: Module, of: Activated): FunctionRef {
         const value = toWasm(ACTIVATIONS[of.activation], f, { x });
         storePart(f, atY, of.addend ? f32x4.add(value, loadPart(atAddend, 0, count)) : value, 0, count);
       };
-      f.loop(0, of.rows, 1, () => {
+      f.loop(0, rows, 1, () => {
         for (const [at, start] of places) f.set(at, start);
         f.loop(0, vectors, 1, () => {
           compute(4);
@@ -81,8 +79,8 @@ export function activate(
   if (!activation) return;
   const vectors = i32.add(i32.mul(count, width / 4), i32.mul(last, Math.floor(rest / 4)));
   f.call(
-    activatedRows(f.module, { activation, savesPre, addend, rows, rest: rest % 4 }),
+    activatedRows(f.module, { activation, savesPre, addend, rest: rest % 4 }),
     ...[at.y, at.pre, at.addend].map((base) => i32.add(base, corner)),
-    ...[int(4 * N), vectors, int(last)],
+    ...[int(4 * N), int(rows), vectors, int(last)],
   );
 }

@@ -3,8 +3,8 @@ import type { Addresses } from "../../src/graph/simd.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
 import type { MatmulAttrs, MatmulSizes } from "./sizes.ts";
 
-/** Multiply-adds per block: about 20 microseconds. */
-export const BLOCK = 2 ** 19;
+/** Multiply-adds per block: about 5 microseconds. */
+export const BLOCK = 2 ** 17;
 
 /** A product: its sizes, and its bias, activation and addend. */
 export interface Product extends MatmulSizes, MatmulAttrs {

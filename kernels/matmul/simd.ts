@@ -27,9 +27,8 @@ const DOT_ROWS = 12;
 const MOST_K = 512;
 /** Maximum number of values along k that are packed in one phase. */
 const PACKED_K = 8 * MOST_K;
-/** A product with at most this many multiply-adds and values of b is one block. */
+/** Multiply-adds of a product that is one block; more, if there are many. Also the maximum number of values of its b. */
 const SMALL = 2 ** 18;
-const SMALL_OF_BATCH = 2 ** 24;
 /** Number of values of an operand that stay in a core's L2 cache. */
 const CACHED = 96 * 1024;
 /** Maximum number of values of one packed operand. */
@@ -293,6 +292,5 @@ export function matmulSimd({ inputs, attrs, needed }: Call<MatmulAttrs>): Simd {
   const { batch, M, N, K, transA, transB } = p;
   if (M <= DOT_ROWS && transB && !transA) return dots(p);
   const work = M * N * K;
-  const small = batch > 1 ? work <= SMALL_OF_BATCH && N * K <= SMALL : work <= SMALL;
-  return small ? whole(p) : shared(p);
+  return work <= SMALL * batch && N * K <= SMALL ? whole(p) : shared(p);
 }

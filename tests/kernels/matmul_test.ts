@@ -69,18 +69,16 @@ const cases = (sizes: readonly (readonly [batch: number, M: number, N: number, K
     [0, 1, 2, 3].map((bits) => (rng: RandomStream): Case => {
       const options = { transA: (bits & 1) === 1, transB: bits > 1 };
       const feeds: Record<string, Values> = {};
-      // Uniform numbers: normal ones take longer than the products.
-      const uniform = (name: string, shape: number[]): Tensor => {
-        feeds[name] = Float64Array.from(
-          { length: sizeOf(shape) },
-          () => Math.fround(rng.below(2001) / 1000 - 1),
-        );
+      // A prime number of different numbers, repeated: millions of random ones take longer than the products.
+      const numbers = Float64Array.from({ length: 4099 }, () => Math.fround(rng.below(2001) / 1000 - 1));
+      const repeated = (name: string, shape: number[]): Tensor => {
+        feeds[name] = Float64Array.from({ length: sizeOf(shape) }, (_, i) => numbers[i % numbers.length]);
         return input(name, shape);
       };
-      const a = uniform("a", [batch, ...(options.transA ? [K, M] : [M, K])]);
-      const b = uniform("b", [batch, ...(options.transB ? [N, K] : [K, N])]);
-      const bias = uniform("bias", [N]);
-      const addend = uniform("addend", [batch, M, N]);
+      const a = repeated("a", [batch, ...(options.transA ? [K, M] : [M, K])]);
+      const b = repeated("b", [batch, ...(options.transB ? [N, K] : [K, N])]);
+      const bias = repeated("bias", [N]);
+      const addend = repeated("addend", [batch, M, N]);
       const attrs = { ...options, bias: true, addend: true, activation: "gelu" } as const;
       const [y, pre] = apply(matmulOp, [a, b, bias, addend], attrs);
       const outputs = { y, pre, linear: matmul(a, b, { ...options, bias, addend }) };
