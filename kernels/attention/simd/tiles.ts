@@ -19,6 +19,7 @@ import {
   type I32,
   type Int,
   type Local,
+  type Module,
   sumLanes,
   type V128,
 } from "../../../src/wasm/mod.ts";
@@ -85,8 +86,20 @@ export function forGroups(f: Func, count: number, body: (row: I32, size: number)
  * Function (a, b, c, n): c[r][0..7] (+)= sum over k < n of a[r][k] b[k][0..7] for the rows of a group. n is a multiple of 4;
  * nothing is added if it is not positive.
  */
-export function product(
-  { module }: Func,
+export function product({ module }: Func, rows: number, strides: Product): FunctionRef {
+  const known = products.get(module) ?? new Map<string, FunctionRef>();
+  products.set(module, known);
+  const key = `${rows} ${JSON.stringify(strides)}`;
+  const made = known.get(key) ?? productFunction(module, rows, strides);
+  known.set(key, made);
+  return made;
+}
+
+/** Products by module: one is requested many times. */
+const products = new WeakMap<Module, Map<string, FunctionRef>>();
+
+function productFunction(
+  module: Module,
   rows: number,
   { aRow, aStep, bStep, cRow, add = false, masked = false }: Product,
 ): FunctionRef {
