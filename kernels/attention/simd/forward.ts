@@ -1,4 +1,4 @@
-// Attention in WebAssembly: z = act(modified scores) v. Keys and values are first packed in panels. A block computes the rows of
+// Attention in WebAssembly: z = act(modified scores) v. For more than a few queries, keys and values are first packed in panels. A block computes the rows of
 // one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S) and replaced by the
 // weights, then the sums of values; only keys that a row can see are read.
 import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
@@ -26,6 +26,7 @@ import {
   panelPack,
   product,
   rowCopy,
+  rowDots,
   rowStore,
   upTo,
 } from "./tiles.ts";
@@ -36,14 +37,17 @@ const QUERIES = 24;
 const SCORES = 1 << 20;
 /** Number of keys whose panels and values stay in the L1 cache while all rows of a tile use them. */
 const NEAR = 64;
+/** Maximum number of queries for which packing takes longer than reading keys and values where they are. */
+const FEW = 4;
 
 /** Shapes of the memory of a call. */
 function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
+  const packs = T > FEW || S % 8 > 0 || D % 4 > 0 || DV % 8 > 0;
   const [S8, D4, D8, V8] = [upTo(S, 8), upTo(D, 4), upTo(D, 8), upTo(DV, 8)];
   // The scores of different rows should not share the sets of a cache.
   const row = 4 * (S8 + 16);
   const rows = Math.min(T, QUERIES * row > SCORES ? 6 : QUERIES);
-  return { S8, D4, D8, V8, row, rows, tiles: Math.ceil(T / rows) };
+  return { packs, S8, D4, D8, V8, row, rows, tiles: Math.ceil(T / rows) };
 }
 
 type Shapes = ReturnType<typeof shapesOf>;
@@ -114,7 +118,7 @@ interface Tile {
   readonly i: I32;
   /** Number of queries. */
   readonly rows: number;
-  /** Packed keys and values of the head. */
+  /** Keys and values of the head, packed or not. */
   readonly keys: I32;
   readonly values: I32;
 }
@@ -170,11 +174,18 @@ function eachGroup(f: Func, tile: Tile, { lo, hi }: KeyRange, body: (group: Grou
 
 /** Scores of a tile: s = scale q . k. */
 function writeScores(f: Func, tile: Tile, seen: KeyRange): void {
-  const { shapes: { D4, D8, row: sRow }, memory, at: { own } } = tile;
+  const { call: { sizes: { HKV, D } }, shapes: { packs, D4, D8, row: sRow }, memory, at: { own } } = tile;
   eachGroup(f, tile, seen, ({ row, size, from, to }) => {
     const dot = product(f, size, { aRow: 4 * D8, aStep: 4, bStep: 32, cRow: sRow });
     const q = f.let(i32.add(element(own, row, 4 * D8), memory.q));
     const s = f.let(i32.add(element(own, row, sRow), memory.s));
+    if (!packs) {
+      const dots = rowDots(f, { columns: D, stride: 4 * HKV * D });
+      f.loop(0, size, 1, (r) => {
+        f.call(dots, element(q, r, 4 * D8), tile.keys, element(s, r, sRow), from, to);
+      });
+      return;
+    }
     f.loop(from, to, 8, (j) => f.call(dot, q, element(tile.keys, j, 4 * D4), element(s, j), D4));
   });
 }
@@ -221,17 +232,20 @@ function writeValues(
   kind: { weights: number; sums: number; factors: number },
   to: I32,
 ): void {
-  const { call: { sizes: { H, DV } }, shapes: { S8, V8, row: sRow }, memory, at: { own }, rows } = tile;
+  const { call: { sizes: { H, HKV, DV } }, shapes, memory, at: { own }, rows } = tile;
+  const { packs, S8, V8, row: sRow } = shapes;
+  // Bytes from a key's values to the next key's, and from eight columns to the next eight.
+  const [bStep, panel] = packs ? [32, 32 * S8] : [4 * HKV * DV, 32];
   const z = f.let(i32.add(own, memory.z + kind.sums));
   const compute = (masked: boolean): void => {
     f.zero(z, 4 * rows * V8);
     eachGroup(f, tile, seen, ({ row, size, from, to }) => {
-      const sum = product(f, size, { aRow: sRow, aStep: 4, bStep: 32, cRow: 4 * V8, add: true, masked });
+      const sum = product(f, size, { aRow: sRow, aStep: 4, bStep, cRow: 4 * V8, add: true, masked });
       const a = f.let(element(i32.add(element(own, row, sRow), memory.s + kind.weights), from));
       const n = f.let(i32.sub(to, from));
       f.loop(0, V8, 8, (e) => {
-        const panel = i32.add(element(tile.values, e, 4 * S8), i32.mul(from, 32));
-        f.call(sum, a, panel, element(element(z, row, 4 * V8), e), n);
+        const values = i32.add(element(tile.values, e, panel / 8), i32.mul(from, bStep));
+        f.call(sum, a, values, element(element(z, row, 4 * V8), e), n);
       });
     });
   };
@@ -266,30 +280,53 @@ function writeTile(f: Func, tile: Tile): void {
   }
 }
 
+/** Numbers of all packed keys, and of all packed values. */
+const packedSizes = ({ sizes: { B, HKV } }: AttentionCall, { S8, D4, V8 }: Shapes): [number, number] => [
+  B * HKV * S8 * D4,
+  B * HKV * S8 * V8,
+];
+
+/** Addresses of the keys and values of a key head in a sample, packed or not. */
+function keysAndValues(
+  f: Func,
+  call: AttentionCall,
+  shapes: Shapes,
+  { inputs: [, k, v], scratch: [keys, values] }: Addresses,
+  { b, kv }: { b: I32; kv: I32 },
+): { keys: I32; values: I32 } {
+  const { B, S, HKV, D, DV } = call.sizes;
+  const head = f.let(i32.add(i32.mul(b, HKV), kv));
+  if (shapes.packs) {
+    const [ofKeys, ofValues] = packedSizes(call, shapes).map((size) => size / (B * HKV));
+    return {
+      keys: f.let(element(keys, head, 4 * ofKeys)),
+      values: f.let(element(values, head, 4 * ofValues)),
+    };
+  }
+  const first = f.let(i32.add(i32.mul(i32.mul(b, S), HKV), kv));
+  return { keys: f.let(element(k, first, 4 * D)), values: f.let(element(v, first, 4 * DV)) };
+}
+
 /** How a call of `attention` runs; undefined for an activation without code. */
 export function attentionSimd({ inputs, attrs, needed }: Call<AttentionAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };
-  const { B, T, H, HKV } = call.sizes;
+  const { B, T, H } = call.sizes;
   const shapes = shapesOf(call);
   const memory = memoryOf(call, shapes);
-  const { S8, D4, V8, rows, tiles } = shapes;
+  const { packs, rows, tiles } = shapes;
   const last = T - (tiles - 1) * rows;
   return {
     own: memory.size,
-    scratch: [B * HKV * S8 * D4, B * HKV * S8 * V8],
-    phases: [packPhase(call, shapes), {
+    scratch: packs ? packedSizes(call, shapes) : [],
+    phases: [...(packs ? [packPhase(call, shapes)] : []), {
       label: `attention ${attrs.activation}`,
       blocks: B * H * tiles,
       kernel(f, block, at) {
         const head = f.let(i32.divU(block, tiles));
         const t = f.let(i32.remU(block, tiles));
         const [b, h] = [f.let(i32.divU(head, H)), f.let(i32.remU(head, H))];
-        const kv = f.let(i32.add(i32.mul(b, HKV), keyHead(call, h)));
-        const [keys, values] = [
-          f.let(element(at.scratch[0], kv, 4 * S8 * D4)),
-          f.let(element(at.scratch[1], kv, 4 * S8 * V8)),
-        ];
+        const { keys, values } = keysAndValues(f, call, shapes, at, { b, kv: keyHead(call, h) });
         const tile = { call, shapes, memory, at, needed, b, h, i: f.let(i32.mul(t, rows)), keys, values };
         if (last === rows) writeTile(f, { ...tile, rows });
         else {

@@ -24,6 +24,8 @@ import {
   type V128,
 } from "../../../src/wasm/mod.ts";
 
+import { acrossLanes } from "../../simd/rows.ts";
+
 /** A function of `count` integers that returns nothing. */
 export function helper(
   { module }: Func,
@@ -158,6 +160,26 @@ export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
     f.set(sum, f32x4.madd(loadColumns(a, columns, whole), loadColumns(b, columns, whole), sum));
   }
   return sumLanes(sum);
+}
+
+/**
+ * Function (x, y, to, first, end): the dot products of a row x with the rows y[j] for first <= j < end, in multiples of 4, at
+ * to[j]. The number of columns is a multiple of 4.
+ */
+export function rowDots(f: Func, { columns, stride }: Rows): FunctionRef {
+  return helper(f, 5, (f, x, y, to, first, end) => {
+    const sums = [0, 1, 2, 3].map(() => f.local("v128"));
+    f.loop(first, end, 4, (j) => {
+      const row = f.let(element(y, j, stride));
+      for (const sum of sums) f.set(sum, f32x4.splat(0));
+      f.loop(0, 4 * columns, 16, (e) => {
+        const value = f.let(load("v128", i32.add(x, e)));
+        const at = f.let(i32.add(row, e));
+        sums.forEach((sum, r) => f.set(sum, f32x4.madd(value, load("v128", at, r * stride), sum)));
+      });
+      f.store(element(to, j), acrossLanes(f, sums));
+    });
+  });
 }
 
 /** 1 if a sum of zero times numbers shows that one of these is NaN or infinite, else 0. */
