@@ -39,7 +39,7 @@ for (const name of names) {
 }
 using program = await device.compile({ outputs: { loss }, effects });
 
-/** A batch: each query is a random row of its memory, except the last two, which are padding; its target is the same row. */
+/** A batch: each query and its target are a random row of the memory, whose last two rows are padding and never chosen. */
 function batch() {
   const rows = normal(BATCH * MEMORY * DIM);
   const chosen = Array.from(

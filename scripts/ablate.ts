@@ -31,7 +31,7 @@ const command: cli.Command = {
       type: "string",
       value: ABLATION_METHODS.join("|"),
       default: "zero",
-      help: "replacement of a head: zeros, its mean, or another sample",
+      help: "replace a head by zeros, its mean, or its values in another sample",
     },
     file: {
       type: "string",

@@ -84,7 +84,7 @@ interface Implementations {
   readonly layers: readonly check.LayerImplementation[];
 }
 
-/** The functions of a file, or heed's kernels on the named device, else on all: WebGPU if there is an adapter, CPU, reference. */
+/** The functions of a file, or heed's kernels on the named device; by default on all: WebGPU (if any), CPU and reference. */
 async function implementations(file?: string, device?: string): Promise<Implementations> {
   if (file !== undefined && device !== undefined) {
     throw new UserError("--device: selects a device for heed's kernels; leave out --device or --file.");

@@ -69,7 +69,7 @@ interface Extreme {
 /** The result of a text, of a split, or of all texts. */
 interface PerplexityRow extends Perplexity {
   readonly name: string;
-  /** This and the next three are only for a split; the next three also need answers to score. */
+  /** This and the next three are set only for a split; the next three only if the split has answers to score. */
   readonly accuracy?: number;
   readonly answer_loss?: number;
   readonly answer_accuracy?: number;
@@ -105,7 +105,7 @@ async function textsOf({ lists, flags }: cli.Arguments): Promise<{ name: string;
   ];
 }
 
-/** A result as a line. */
+/** Formats a result as one line. */
 function lineOf(
   { name, tokens, loss, perplexity, max, min, sources, max_text, min_text }: PerplexityRow,
 ): string {

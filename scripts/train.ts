@@ -73,7 +73,7 @@ const command: cli.Command = {
     tasks: {
       type: "string",
       value: "FILE",
-      help: "TypeScript file of synthetic tasks: the first, or that of data.source",
+      help: "TypeScript file of synthetic tasks; trains on data.source or the first",
     },
     resume: { type: "string", value: "RUN", help: "resume a run from its last checkpoint" },
     "accept-changes": {
@@ -84,7 +84,7 @@ const command: cli.Command = {
       type: "string",
       multiple: true,
       value: "FILE",
-      help: "let checkpoints run this file as it is now; alone, trains nothing",
+      help: "trust this file as it is now; without other arguments, trains nothing",
     },
   },
   examples: [
@@ -96,7 +96,7 @@ const command: cli.Command = {
     "deno task train --from runs/gpt2 data.files=[mine.txt] model.context=128 train.steps=50",
     "deno task train --resume runs/latest",
   ],
-  exits: { 3: "a run diverged, or at least one of a sweep", 130: "interrupted, and saved" },
+  exits: { 3: "the run, or a run of the sweep, diverged", 130: "interrupted, after saving a checkpoint" },
 };
 
 /** Exit code if a run diverged. */
@@ -140,7 +140,7 @@ function recordsFile(path: string): LogWriter {
   };
 }
 
-/** The second writer of records: a file, or stdout; if stdout is closed, the run ends as after Ctrl-C. */
+/** The writer of `--ndjson`, to a file or to stdout; if stdout is closed, the run ends as it does after Ctrl-C. */
 function recordsTo(target: string | undefined, stop: AbortController): LogWriter | undefined {
   if (target !== "-") return target === undefined ? undefined : recordsFile(target);
   const out = stdoutLog();
@@ -158,7 +158,7 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
   };
 }
 
-/** The configuration of a run that starts from another run: the configuration named, or the other run's with a new name. */
+/** The configuration of a run that starts from another run: the named one, or the other run's with a new name. */
 async function startFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
   const tokenizer = overrides.find((override) => /^[~+]?tokenizer\b/.test(override));
   if (tokenizer !== undefined) {
@@ -184,7 +184,7 @@ function report(trained: TrainResult, say: (line: string) => void): void {
   say(`${folder.path}: log.ndjson, charts/loss.svg${trained.saved === null ? "" : checkpoints}`);
 }
 
-/** The message of an interrupted run, with the command to resume it; `of` names it within a sweep. */
+/** The message of an interrupted run; `again` says how to resume it, `of` names the run if it is part of a sweep. */
 function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of = ""): string {
   if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to resume from.`;
   const at = saved === step

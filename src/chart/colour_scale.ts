@@ -1,6 +1,7 @@
 // The colours of heat maps. Values of one sign go from pale yellow-green through green to navy, darker for larger values.
-// Values of both signs are blue below 0, light grey at 0 and red above, equally dark at equal distances from 0. Lightness (CIE L*) falls in equal steps, so
-// equal differences look equal and a greyscale print keeps the order of each side. White is reserved for blank cells.
+// Values of both signs are blue below 0, light grey at 0 and red above, equally dark at equal distances from 0. Lightness
+// (CIE L*) falls in equal steps, so equal differences look equal and a greyscale print keeps the order of each side. White
+// is reserved for blank cells.
 
 import { num } from "./sheet_text.ts";
 import { shareOf } from "./ticks.ts";
@@ -51,7 +52,7 @@ function levels(anchors: readonly string[], count: number, dark: number): string
 /** The colours of a heat map from the smallest value to the largest. */
 export const HEAT_COLOURS: readonly string[] = levels(ANCHORS, LEVELS, lightness(ANCHORS.at(-1)!));
 
-/** The lightness of both ends of {@link SIGNED_COLOURS}: the darkest one in both the blue and the red scale. */
+/** The lightness of both ends of {@link SIGNED_COLOURS}: the darkest that both the blue and the red scale reach. */
 const SIGNED_DARK = Math.max(lightness(BELOW.at(-1)!), lightness(ABOVE.at(-1)!));
 
 /** The colours of a diverging heat map, with 0 in the middle. */
@@ -99,8 +100,8 @@ export function hatchedCells(
 export type Blank = (row: number, column: number) => boolean;
 
 /**
- * The cells of a matrix as one SVG path per colour, in the order of the scale: strokes of height 1, adjacent cells of
- * one colour joined. Values that are not finite have the key -1; blank cells are in no path.
+ * The cells of a matrix as one SVG path per colour, in the order of the scale. Each path consists of strokes of height 1, one
+ * for adjacent cells of the same colour. The path of values that are not finite has the key -1; blank cells are in no path.
  */
 export function cellPaths(
   values: readonly ArrayLike<number>[],

@@ -19,7 +19,7 @@ export const CHART_COLOURS: readonly string[] = [
   "#3b0f6e",
 ];
 
-/** The colour of the bars with an index: the eight colours, then the same mixed half with white, then again. */
+/** The colour of the bars with this index: the eight colours, then the same mixed half with white, then all 16 again. */
 export function barColour(index: number): string {
   const colour = CHART_COLOURS[index % CHART_COLOURS.length];
   if (Math.floor(index / CHART_COLOURS.length) % 2 === 0) return colour;
@@ -38,7 +38,7 @@ const DASHES: readonly (readonly number[])[] = [[], [2, 2], [9, 2, 2, 2]];
 /** The number of distinct line styles. */
 export const LINE_STYLES: number = CHART_COLOURS.length * DASHES.length;
 
-/** The style of the line with an index: the eight colours solid, then dotted, then dash-dotted, then again. */
+/** The style of the line with this index: the eight colours solid, then dotted, then dash-dotted, then all 24 again. */
 export function lineStyle(index: number): LineStyle {
   const dash = DASHES[Math.floor(index / CHART_COLOURS.length) % DASHES.length];
   return { colour: CHART_COLOURS[index % CHART_COLOURS.length], dash };
@@ -58,8 +58,9 @@ export const TEXT_SIZE = 12;
 const JOINTS = /(?<=[-_.\/,:;=+→|␣])(?![-_.\/,:;=+→|␣\d])/;
 
 /**
- * Wraps a text, by default in the style of a title, into lines of at most `width` pixels. Lines break at spaces; a word longer
- * than a line breaks after punctuation, or, if it has none, between any two characters. A line has at least one character.
+ * Wraps a text, by default in the style of a title, into lines of at most `width` pixels. Lines break at spaces; a word
+ * longer than a line breaks after punctuation, or, if it has none, between any two characters. A line has at least one
+ * character.
  */
 export function wrap(
   text: string,
@@ -85,7 +86,7 @@ export function wrap(
   return lines;
 }
 
-/** FNV-1a in hexadecimal: a hash for ids, so that those of charts in one page differ but are the same in every run. */
+/** FNV-1a in hexadecimal: a hash for ids, which differ between the charts of a page but are the same in every run. */
 export const fingerprint = (text: string): string => hash32(text).toString(16).padStart(8, "0");
 
 export function svgDocument(width: number, height: number, title: string, elements: string): string {

@@ -63,8 +63,8 @@ function join<T>(a: Stretch<T>, b: Stretch<T>): Stretch<T> {
 /**
  * Like `thin`, for a line too long for memory: keeps at most 3 n + 2 items, in constant memory. The line is
  * divided into equally long segments, whose length doubles when there would be more than n. Keeps the ends of the line and,
- * of each segment, the items with the smallest and the largest y and the first whose y is not finite. Up to n items all are
- * kept.
+ * of each segment, the items with the smallest and the largest y and the first whose y is not finite. If there are at
+ * most n items, all are kept.
  *
  * @param n number of segments, even and at least 2
  * @param y returns an item's position on the vertical axis

@@ -30,7 +30,7 @@ function scaleOf({ range, signed }: HeatMap, shown: readonly (readonly number[])
   return low === 0 ? colourScale(0, 1) : colourScale(0, high);
 }
 
-/** The cells as strokes of a cell's height, adjacent cells of one colour joined; hatching is drawn last. */
+/** The cells, with one stroke for adjacent cells of the same colour; hatching is drawn last. */
 function drawCells(
   { values, blank }: HeatMap,
   { left, top, cell }: HeatLayout,

@@ -1,4 +1,4 @@
-// Charts of the analysis of softmax's Jacobian: energy shares and cosines by layer and head, at the last step and over steps.
+// Charts of the analysis of softmax's Jacobian: shares and cosines by layer and head, at the last step and over steps.
 
 import type { LogRecord } from "../log/records.ts";
 import { barChart } from "./bar_chart.ts";
@@ -10,7 +10,7 @@ import type { LogCharts } from "./log_charts.ts";
 /** One quantity: its name in titles, the label of its axis, and its range. */
 type Quantity = Required<Pick<ChartAxis, "label" | "limits">> & { readonly title: string };
 
-/** A part may have more energy than the full gradient: the parts are not orthogonal. */
+/** A part may have a larger norm than the full gradient, because the parts are not orthogonal. */
 const [ENERGY, COSINE] = [[0, Infinity], [-1, 1]] as const;
 
 const QUANTITIES: Readonly<Record<string, Quantity>> = {
@@ -46,7 +46,7 @@ const QUANTITIES: Readonly<Record<string, Quantity>> = {
 /** Maximum number of bars in a chart. */
 const MOST_BARS = 96;
 
-/** A quantity under one method, and the half widths of its intervals. */
+/** A quantity in the records of one method (bp, fa, ...), and the half widths of its intervals. */
 interface Measured {
   readonly values: HeadLines;
   readonly intervals: HeadLines;

@@ -59,7 +59,7 @@ const [LONGEST, LONGEST_TITLE] = [80, 170];
 /** A label with visible blanks, shortened if it is long. */
 const shown = (label: string): string => shortened(withBlanks(label), (cut) => labelWidth(cut) <= LONGEST);
 
-/** The cells of a panel: runs of one colour as one stroke of a cell's height, then the hatched cells. */
+/** The cells of a panel, with one stroke for adjacent cells of the same colour; then the hatched cells. */
 function cellsOf(
   { values, blank }: MapPanel,
   x: number,

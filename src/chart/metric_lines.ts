@@ -159,8 +159,9 @@ async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogReco
 }
 
 /**
- * The lines of a run, read in one pass: those of the metrics in order, then at most `most` of the statistic, with the total
- * count. Throws UserError if the log has no such metric, tap, statistic or head, with the nearest name.
+ * The lines of a run, read in one pass: those of the metrics in order, then at most `most` of the statistic; `count` is the
+ * number without this limit. Throws UserError if the log has no such metric, tap, statistic or head; the message suggests the
+ * nearest name.
  */
 export async function runLines(
   { name: run, log }: ChartedRun,

@@ -78,7 +78,7 @@ function prefixIds(svg: string, prefix: string): string {
 }
 
 /**
- * An SVG document as part of a page: its ids get the prefix, so that no two charts share a clip. A document with
+ * An SVG document as part of a page: its ids get the prefix, so that no two charts share an id. A document with
  * styles, scripts or links, or an incomplete one, becomes an `<img>`, which cannot affect the page.
  */
 export function inlineSvg(name: string, svg: string, prefix: string): string {

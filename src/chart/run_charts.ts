@@ -35,8 +35,8 @@ function lossCharts(): LogCharts {
 
 /**
  * All charts for which a log has records, by file name: the loss with the learning rate and evaluations; norms of
- * parameters and gradients by layer, sheets and maps of the heads from `stat` records; energy shares and cosines from `jacobian`
- * records. The log is read once, in memory independent of its length.
+ * parameters and gradients by layer, sheets and maps of the heads from `stat` records; parts of softmax's gradient from
+ * `jacobian` records. The log is read once, in memory independent of its length.
  *
  * @param log path of the log, or `-` for standard input
  * @param name the name in titles. Default: that of the log's `run` record, or "run".

@@ -9,7 +9,10 @@ function shortest(value: number): string {
   return Number(value.toExponential(5)).toExponential();
 }
 
-/** The label of a tick: on axes whose largest absolute value is `largest`, 1000, 20,000 or 3M for 3e6; scientific notation if `largest` is below 0.01. */
+/**
+ * The label of a tick on an axis whose largest absolute value is `largest`, for example 1000, 20,000 or 3M (for 3e6). If
+ * `largest` is below 0.01, it is in scientific notation.
+ */
 export function tickLabel(value: number, largest: number): string {
   if (value === 0) return "0";
   if (Math.abs(value) < 1e-300) return shortest(value);
@@ -28,8 +31,8 @@ export const largestOf = (values: Iterable<number>): number => {
 };
 
 /**
- * The divisor of numbers up to `largest` before they are added: 1, or if `largest` is far from 1 the power of ten below it. Without
- * it 1e308 - -1e308 is infinite, and Chart.js never stops counting the decimals of 1e-320.
+ * The number by which values up to `largest` are divided before they are added: 1, or a power of ten if `largest` is above
+ * 1e12 or below 1e-12. Without it 1e308 - -1e308 is infinite, and Chart.js never stops counting the decimals of 1e-320.
  */
 export function unitOf(largest: number): number {
   if (!(largest > 0) || (largest >= 1e-12 && largest <= 1e12)) return 1;

@@ -120,7 +120,7 @@ function modified({ name, table: { data } }: CaseModifier, s: number, i: number,
 }
 
 /**
- * Case number `index`: sizes of 1 to 9, T and S up to 70 in every fifth case and d and dv in every 25th; T != S and
+ * The case with this index: sizes of 1 to 9 (T and S up to 70 in every fifth case, d and dv in every 25th); T != S and
  * d != dv; one or two samples; grouped heads; no mask, a causal one, or a random one with fully masked rows (or only the
  * kind `mask`); a scale that is not always 1/sqrt(d); with `modifiers`, every fourth case has a score modifier.
  *

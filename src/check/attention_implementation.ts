@@ -187,7 +187,7 @@ const NAMES = ["attention", "attentionGradient"] as const;
  * Wraps a user's functions, which are called once per sample and head with plain nested arrays; gradients of keys and values
  * are summed over the heads that share them.
  *
- * @param name its name in reports
+ * @param name name of the implementation in reports
  * @throws {UserError} if the module has no function `attention`
  *
  * @example Values that are all zeros: `checkAttention` reports them

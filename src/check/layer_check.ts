@@ -134,7 +134,7 @@ function weightsOf(rng: RandomStream, kind: LayerKind, D: number): LayerWeights 
 }
 
 /**
- * Case number `index` of a layer: 1 to 7 positions, up to 20 in every fifth case, 1 to 3 heads of width 1 to 4; no mask, a
+ * The case with this index: 1 to 7 positions (up to 20 in every fifth case), 1 to 3 heads of width 1 to 4; no mask, a
  * causal one or a random one, which may have a fully masked row.
  *
  * @example

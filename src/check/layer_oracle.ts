@@ -1,5 +1,5 @@
-// Reference implementations of a multi-head layer and a decoder layer: dense matrices of plain numbers, float64. Each step can
-// be replaced by a common mistake, so that a wrong layer can be recognised by its numbers.
+// Reference implementations of a multi-head layer and a decoder layer: dense matrices of plain numbers, float64. Each step
+// can be replaced by a common mistake, so that the mistake in a wrong layer can be recognised by its results.
 
 /** Rows of numbers.
  * @category Attention */

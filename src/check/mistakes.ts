@@ -4,7 +4,7 @@ import type { LayerChange } from "./layer_oracle.ts";
 
 /** A mistake: its description and its computation. */
 export interface Mistake {
-  /** Completes "It computes what a function does whose ...". */
+  /** Completes the sentence "... the results equal those of an implementation whose ...". */
   readonly says: string;
   readonly change: LayerChange;
 }

@@ -28,7 +28,7 @@ export interface OracleOptions {
   readonly activation?: AttentionActivation;
   /** Divides element-wise weights by the number n of visible keys of the row, or by sqrt(n). Default: "none". */
   readonly divide?: AttentionChoice<"divide">;
-  /** Gradient of a softmax: exact; without its lateral sum; or the identity on visible keys. */
+  /** Backward pass of softmax: exact, without the Jacobian's lateral sum, or the identity on visible keys. */
   readonly backward?: AttentionChoice<"backward">;
   /** Head h reads key head floor(h Hkv / H), or h mod Hkv. */
   readonly kvHead?: AttentionChoice<"kvHead">;

@@ -20,7 +20,7 @@ function printStack(cause: unknown): void {
   for (const line of stackOf(cause).split("\n", STACK_LINES)) tellLine(messageLine(line));
 }
 
-/** Makes the console, also for user code, write by functions that wait if a pipe is non-blocking and full. */
+/** Makes the console, including that of user code, write with functions that wait while a non-blocking pipe is full. */
 function writeConsoleWhole(): void {
   const to = (write: (text: string) => void) => ({ write }) as unknown as Writable;
   const stdout = to((text) => writeStdout(new TextEncoder().encode(text)));
@@ -146,8 +146,8 @@ const INTERRUPTS: readonly Deno.Signal[] = Deno.build.os === "windows"
   : ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
- * An AbortController that Ctrl-C, SIGTERM or a closed terminal aborts, so that work can be saved; a second Ctrl-C exits at once
- * with code 130.
+ * An AbortController that Ctrl-C, SIGTERM or a closed terminal aborts, so that work can be saved; a second Ctrl-C exits at
+ * once with code 130.
  */
 export function interruptSignal(): AbortController {
   const controller = new AbortController();

@@ -23,7 +23,7 @@ export interface OptionSpec {
   readonly was?: string;
 }
 
-/** A script as its --help describes it. */
+/** The description of a script, from which its --help is built. */
 export interface Command {
   /** Name of its task in deno.json. */
   readonly name: string;
@@ -45,7 +45,7 @@ export interface Arguments {
   readonly positionals: readonly string[];
   /** Values of the options that take one, by name; the default if an option is not given. */
   readonly values: Readonly<Record<string, string | undefined>>;
-  /** true for every given option that takes no value, by name. */
+  /** Options without a value, by name: true for each that is given. */
   readonly flags: Readonly<Record<string, boolean>>;
   /** Values of the repeatable options that were given, by name; undefined if the script has no repeatable option. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
@@ -98,7 +98,7 @@ interface Given {
 /** Placeholders of values that must not be empty; an empty path, for example, would mean the working folder. */
 const NEVER_EMPTY = /^(FILE|FOLDER|DIR|RUN|NAME$|GLOB|KIND|UNIT|DATE)/;
 
-/** Throws UserError for an option that is unknown, lacks a value or has a superfluous one, or is repeated. */
+/** Throws UserError for an option that is unknown, lacks its value, has a value but takes none, or is repeated. */
 function checkOption(
   { name, rawName, value, inlineValue }: Given,
   options: Command["options"],
@@ -217,7 +217,7 @@ export const DEVICE_OPTION: OptionSpec = {
   help: "where to compute",
 };
 
-/** The option `--format` of a script that prints a table or `records`; {@link formatOf} reads it. */
+/** The option `--format`, read by {@link formatOf}; `records` says in its help what one line of NDJSON describes. */
 export function formatOption(records: string): OptionSpec {
   return { type: "string", value: "table|ndjson", default: "table", help: `ndjson: ${records}` };
 }
@@ -243,7 +243,8 @@ export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec
 };
 
 /**
- * Checks that the value of an option is one of the allowed words; otherwise throws UserError, which suggests the closest word.
+ * Checks that the value of an option is one of the allowed words; otherwise throws UserError, which suggests the closest
+ * word.
  *
  * @example
  * ```ts

@@ -33,7 +33,7 @@ export interface Ablation {
   readonly changes: readonly Float64Array[];
 }
 
-/** Splits texts into consecutive windows of the context length, batched by `rows`; every token but a text's first is a target.
+/** Splits texts into consecutive windows of the context length, batched by `rows`; all tokens but the first of a text are targets.
  * @category Questions */
 export function textBatches(
   { architecture: { context } }: LanguageModel,
@@ -63,7 +63,7 @@ function lengthsOf({ targets }: Batch, rows: number): number[] {
   });
 }
 
-/** The graph of the model, with inputs for every layer that replace the values z of its heads. */
+/** The graph of the model, with inputs that replace the values z of the heads of each layer. */
 function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number, method: AblationMethod) {
   const { context, vocabulary } = architecture;
   const values: Record<string, Tensor> = {};
@@ -182,8 +182,8 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
 
 /**
  * The effect of each attention head on the loss: the loss with the head's values z replaced, minus the loss of the intact
- * model. "zero" replaces z by zeros, "mean" by its mean over all positions of all samples, "resample" by z of another sample of
- * the batch, chosen by the seed, at the same position (at its last position if that sample is shorter).
+ * model. "zero" replaces z by zeros, "mean" by its mean over all positions of all samples, "resample" by z of another
+ * sample of the batch, chosen by the seed, at the same position (at its last position if that sample is shorter).
  *
  * @param batches batches of a source or of `textBatches`, each with `rows` rows of the model's context length
  * @param options `seed`: seed for resampling

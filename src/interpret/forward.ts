@@ -13,7 +13,7 @@ import { activationCache } from "../model/taps.ts";
 /** Options of a forward pass. */
 export interface ForwardPassOptions {
   /**
-   * For each id of each row, whether it is a token (true or 1) or padding (false or 0), which may be on either side. Padding is
+   * For each id of each row, whether it is a token (true or 1) or padding (false or 0); padding may be on either side. It is
    * removed before the pass, so positions count only tokens. Default: all ids are tokens.
    */
   readonly mask?: readonly ArrayLike<number | boolean>[];

@@ -102,7 +102,7 @@ function textPair(model: LanguageModel, clean: TextOrIds, corrupted: TextOrIds):
   );
 }
 
-/** The inputs `from TAP` by which the corrupted text takes rows of the clean text, at one position or of one head; or none. */
+/** The inputs `from TAP`: at the `patched` position or head, rows of the clean text replace those of the corrupted text. */
 function patchFeeds(
   { names, counts }: { names: readonly string[]; counts: Readonly<Record<string, number>> },
   site: PatchSite,
@@ -126,8 +126,8 @@ function patchFeeds(
  * between the two answers that a patch recovers shows how much of it that activation carries.
  *
  * @param corrupted a text with the same number of tokens that the model continues differently
- * @throws {UserError} if the texts differ in length or are too long, an answer is not one token, both answers are the same, or
- * the logit difference is the same after both texts
+ * @throws {UserError} if the texts differ in length or are too long, an answer is not one token, both answers are the same,
+ * or the logit difference is the same after both texts
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 // Measures of each head of a layer on one batch: norms and cosines of the parts of softmax's Jacobian, summed over rows,
-// samples and bins of query positions; and dq, dk recomputed from `full`, to be compared with a device's.
+// samples and bins of query positions; and dq, dk recomputed from `full`, to be compared with those of a device.
 import { type AttentionAttrs, isNormalised, shareOf, sumsToOne } from "../../kernels/attention/sizes.ts";
 import { forAttentionRows, jacobianRow, largestEigenvalue, sharesOf } from "./rows.ts";
 import type { AttentionRow, AttentionValues } from "./rows.ts";
@@ -22,9 +22,9 @@ export type Measures = Record<string, number | null>;
 export interface HeadMeasures {
   /** Rows that see a key, and whose weights and gradients are finite. */
   readonly rows: number;
-  /** Non-finite entries of a and g in rows that see a key; these rows are excluded from averages. */
+  /** Number of non-finite entries of a and g in rows that see a key; these rows are excluded from averages. */
   readonly nonfinite: number;
-  /** The number of these rows with |full| = 0 (in float32), which ratios and cosines exclude. */
+  /** How many of `rows` have |full| = 0 (in float32); ratios and cosines exclude them. */
   readonly rowsZero: number;
   /** Mean number of visible keys per row. */
   readonly visibleKeys: number;
@@ -34,7 +34,7 @@ export interface HeadMeasures {
   readonly byPosition: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
-/** Sums over the entries of rows: `full` is full.full, `diagFull` is diag.full, and so on. */
+/** Inner products, summed over rows: `full` is full . full, `diagFull` is diag . full, and so on. */
 interface Energies {
   full: number;
   diag: number;
@@ -262,7 +262,7 @@ function partsOf(table: readonly Energies[][], rowCosines: readonly (number | nu
  * Measures every head of a layer on one batch, row by row, and computes the gradients of its queries [B, T, H, d] and
  * keys [B, S, Hkv, d] from `full`.
  *
- * @param counts whether a sample counts: padding of a batch is excluded
+ * @param counts returns whether a sample is included; samples that only pad the batch are not
  */
 export function measureLayer(values: AttentionValues, counts: (b: number) => boolean) {
   const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;

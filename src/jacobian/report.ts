@@ -6,13 +6,13 @@ import { jacobianCharts } from "../chart/jacobian_chart.ts";
 import { CHART_COLOURS, type ChartSeries, lineChart } from "../chart/line_chart.ts";
 import type { EvalRecord, JacobianRecord } from "../log/records.ts";
 
-/** One training of a comparison. */
+/** One training run of a comparison. */
 export interface ComparedTraining {
   /** "exact", "diag" or "ste", the backward pass of softmax; or "sigmoid", the activation that replaces softmax. */
   readonly name: string;
   /** Training loss per step, in nats per token. */
   readonly losses: readonly number[];
-  /** Evaluations of the split, by step. */
+  /** Evaluations on the evaluated split, in the order of their steps. */
   readonly evaluations: readonly Pick<EvalRecord, "step" | "loss" | "perplexity" | "accuracy" | "tokens">[];
 }
 
@@ -49,8 +49,8 @@ const methodsOf = (records: readonly JacobianRecord[]): string[] => [
 ];
 
 /**
- * The records of one step as a table with one line per head, sorted by layer and head, and a column of the method if there
- * are several. The heading has the step and the error of full against training's backward pass.
+ * The records of one step as a table with one line per head, sorted by layer and head, and a column `method` if there are
+ * several methods. The heading gives the step and the error of full relative to training's backward pass.
  *
  * @example
  * ```ts
@@ -99,7 +99,7 @@ export function diagonalNote(records: readonly JacobianRecord[]): string | undef
     "its Jacobian is diagonal, full = diag exactly, and there is no lateral sum.";
 }
 
-/** Quantities that share a chart by position: a solid line for the first, dashes for the second. */
+/** Quantities drawn in one chart by query position: the first as solid lines, the second as dashed ones. */
 const FAMILIES = [
   { file: "ratios", names: ["r_diag", "r_lateral"], label: "share of |full|²", limits: [0, Infinity] },
   { file: "cosines", names: ["cos_diag", "cos_ste"], label: "cosine with full", limits: [-1, 1] },
@@ -155,8 +155,8 @@ function positionCharts(
 
 /**
  * Charts of an analysis: those of `jacobianCharts` (by layer and head at the last step, and over the steps), and for the
- * last step r_diag, r_lateral and the cosines by query position, raw and centred, one set per method. Element-wise
- * activations have none.
+ * last step r_diag, r_lateral and the cosines by query position, raw and centred, one set per method. There are
+ * no charts of element-wise activations.
  *
  * @param run the run's name, for the titles
  * @returns SVG documents by file name
@@ -186,8 +186,8 @@ export function analysisCharts(run: string, records: readonly JacobianRecord[]):
 const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMOOTHED_STEPS));
 
 /**
- * Final losses of a comparison as a table: on the evaluated split, its difference from the first training's (nats), and
- * the mean of the last 25 training steps.
+ * A table of the final losses of a comparison: the loss on the evaluated split, its difference from that of the first
+ * training run (nats), and the mean training loss of the last 25 steps.
  *
  * @example
  * ```ts

@@ -38,7 +38,7 @@ export interface AttentionRow extends Row {
   readonly dphi: Float64Array;
 }
 
-/** Calls `visit` for every row of the samples that `counts` selects, in order, also for rows that see no key. No dropout. */
+/** Calls `visit` for every row of the samples that `counts` selects, in order, also for rows that see no key; without dropout. */
 export function forAttentionRows(
   values: AttentionValues,
   counts: (b: number) => boolean,
@@ -128,8 +128,9 @@ const MAX_ITERATIONS = 500;
 const TOLERANCE = 1e-10;
 
 /**
- * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or with `share` of that of {@link jacobianRow}, by power
- * iteration on J v = a * (v - a.v), until |Jv| of the unit vector v changes by less than 1e-10 relatively, at most 500 times.
+ * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or with `share` of the J of {@link jacobianRow}. Power
+ * iteration computes J v = a * (v - a.v) for unit vectors v until |J v| changes by less than 1e-10 relative to its value, at
+ * most 500 times.
  *
  * The initial vector is J's column of the largest weight, divided by that weight: 1 - a there and -a elsewhere. An
  * eigenvector of the largest eigenvalue has the same signs (its entries are proportional to a / (a - lambda), and lambda

@@ -128,7 +128,7 @@ export async function* jacobianWhileTraining(
 
 /** A checkpoint and its step. */
 export interface StepCheckpoint {
-  /** The step it was saved at. */
+  /** The step at which it was saved. */
   readonly step: number;
   /** Its folder. */
   readonly path: string;

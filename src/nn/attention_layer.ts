@@ -1,5 +1,5 @@
-// The attention layer of a block: projections, norms and rotations of queries and keys, score modifiers and masks. The kernels
-// compute the pattern itself.
+// The attention layer of a block: projections, norms and rotations of queries and keys, score modifiers and masks. The
+// kernels compute the pattern itself.
 import { attention } from "../../kernels/attention/op.ts";
 import {
   andMasks,
@@ -39,8 +39,9 @@ function tablesOf(user: UserModifier, path: string, { architecture: a, parameter
 }
 
 /**
- * The score modifier of a layer: softcap, positions (ALiBi), the user's modifier, the expression `score`, temperature, bias and
- * hooks, applied in this order. Learned keys have no position, so modifiers that may read positions leave their scores unchanged.
+ * The score modifier of a layer: softcap, positions (ALiBi), the user's modifier, the expression `score`, temperature, bias
+ * and hooks, applied in this order. Learned keys have no position, so modifiers that may read positions leave their scores
+ * unchanged.
  */
 function scoreOf(
   layer: AttentionLayer,
@@ -77,8 +78,8 @@ function scoreOf(
 }
 
 /**
- * The options of `attention` that make keys visible: all learned keys, and among the last `window` keys up to the query's
- * position those for which `mask` is nonzero.
+ * The options of `attention` that determine which keys a query sees: all learned keys, and those of the last `window` keys up
+ * to its position for which `mask` is nonzero.
  */
 function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
   const { window, extra_keys: extra } = layer;

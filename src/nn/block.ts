@@ -19,11 +19,11 @@ interface Branch {
   /** Whether its output has a LayerScale. */
   readonly scaled: boolean;
   readonly method: Method;
-  /** Computes the input of that matrix from the residual stream, which is normalised first except in norm order post. */
+  /** Computes the input of `matrix` from x, the residual stream, normalised unless the block's `norm_order` is post. */
   values(x: Tensor): Tensor;
 }
 
-/** Returns x plus the branch's output; y is the input of the branch's last matrix. Its taps are `PATH.proj` and `PATH_out`. */
+/** Returns x plus the branch's output; y is the input of the branch's last matrix. The taps are `PATH.proj` and `PATH_out`. */
 function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor, forward: Forward): Tensor {
   const { taps, parameters } = forward;
   const { path, number, method } = branch;

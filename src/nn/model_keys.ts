@@ -10,9 +10,9 @@ import { POSITIONS } from "./positions.ts";
  * Backward passes of a linear layer y = x W^T + b. In each, dW = dy^T x and db = sum dy.
  * - bp, backpropagation: dx = dy W.
  * - fa, feedback alignment: dx = dy B, with B fixed, random and of W's shape, also in the output head (`model.head.method`).
- * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; the matrices that write into
- *   the residual stream (wo, mlp.proj) also use dy = e B', B' [V, out]. So no weight of a block sees the stream's gradient,
- *   which reaches only norms, scales and embeddings.
+ * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; the matrices that write
+ *   into the residual stream (wo, mlp.proj) also use dy = e B', B' [V, out]. So no weight matrix of a block receives the
+ *   stream's gradient, which reaches only norms, scales and embeddings.
  *
  * `exact`: the error passes through the layer's weights. `direct`: it comes from the logits.
  */

@@ -50,8 +50,8 @@ function resolveEntry(entry: Entry, n: number, { architecture, config }: Experim
 }
 
 /**
- * Pattern and scores of one attention for an entry: [samples, heads, queries, S] each. A masked key has the score -infinity and
- * the weight NaN, because a weight of 0 is that of a visible key without attention.
+ * Pattern and scores of one attention for an entry: [samples, heads, queries, S] each. A masked key has the score -infinity
+ * and the weight NaN, not 0, because a visible key can have the weight 0.
  */
 function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, queries, samples }: Entry) {
   const { S } = context.sizes;

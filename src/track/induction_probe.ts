@@ -1,5 +1,5 @@
-// The test of induction heads: on a batch of random tokens, each sequence repeated once, it measures attention to the previous
-// occurrence of a token and to the token after that.
+// A test for induction heads: on sequences of random tokens, each repeated once, it measures the attention of a token to its
+// previous occurrence and to the token after that occurrence.
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
 import { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { randomStream } from "../base/random.ts";
@@ -93,8 +93,9 @@ export function probeGraph(model: Model) {
  * Compiles the probe of a model; undefined if no attention pattern is tracked, or if the context is shorter than 4 tokens.
  * It runs after each step at which an entry of `track` that selects a pattern is due, with the updated parameters.
  *
- * With L tokens per half, query i >= L repeats token i - L. `induction` is its attention to key i - L + 1, the token after
- * that one; `duplicate` its attention to key i - L. Source: Olsson et al. 2022, In-context Learning and Induction Heads.
+ * With L tokens per half, the token of query i >= L occurred before at i - L. `induction` is the attention of query i to key
+ * i - L + 1, the token after that occurrence; `duplicate` is its attention to key i - L. Source: Olsson et al. 2022,
+ * In-context Learning and Induction Heads.
  */
 export async function inductionProbe(device: Device, model: Model): Promise<Probe | undefined> {
   const probe = probeGraph(model);

@@ -53,8 +53,8 @@ function selectorOf(text: string): Selector {
 }
 
 /**
- * Returns a predicate for the subjects that selectors choose: those that match a selector, but none with `!`. If all selectors
- * have `!`, every other subject is chosen.
+ * Returns a predicate for the subjects that selectors choose: those that match a selector without `!` and none with `!`. If
+ * all selectors have `!`, every subject that matches none of them is chosen.
  *
  * @throws {UserError} if a kind does not exist
  *
@@ -114,8 +114,8 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
 const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
 
 /**
- * Every nonempty set of entries (their indices) that are due together at a step of a run, in the order of the first such step,
- * which is the least common multiple of the periods.
+ * Every nonempty set of entries (their indices) that are due together at a step of a run, in the order of the first such
+ * step, which is the least common multiple of the periods.
  */
 export function dueSets(watched: readonly Watched[], steps: number): number[][] {
   const firsts = new Set<number>();

@@ -1,5 +1,5 @@
-// Statistics of a step's tensors, gradients, parameters and attention matrices. The device computes them in the step's program
-// and keeps them as one row of a table until the host reads the rows of a window.
+// Statistics of a step's tensors, gradients, parameters and attention matrices. The device computes them in the step's
+// program and keeps them as one row of a table until the host reads the rows of a window.
 import type { Updated } from "../../kernels/optimizers/flat_update.ts";
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
@@ -31,7 +31,7 @@ export interface StatColumn {
   readonly size: number;
   /** Index of the head, if the statistics describe a single head of q, k, v or z. */
   readonly head?: number;
-  /** For attention: the matrix, and which of the properties that statistics require (`AttentionStatistic.only`) it has. */
+  /** For attention: the matrix, and those of its properties that some statistics require (`AttentionStatistic.only`). */
   readonly attention?: { readonly matrix: "pattern" | "scores"; readonly has: readonly string[] };
   /** For an update: where the statistics of the updated parameter begin in the row. */
   readonly parameter?: number;
@@ -99,8 +99,8 @@ export function subjectsOf(
 }
 
 /**
- * The statistics plans of a run, by the indices of the `track` entries that are due together, joined by commas; the key is ""
- * for steps at which none is due.
+ * The statistics plans of a run, keyed by the indices of the `track` entries that are due together, joined by commas; the key
+ * is "" for steps at which none is due.
  *
  * @throws {UserError} if a selector matches nothing
  */
@@ -155,7 +155,7 @@ function segmentCollector() {
 interface RowPart {
   readonly tensor: Tensor;
   readonly columns: readonly StatColumn[];
-  /** Offsets of the statistics of parameters, by name, for the ratio of an update's norm to its parameter's. */
+  /** Offsets of the parameters' statistics, by name, to compute the ratio of an update's norm to its parameter's norm. */
   readonly parameters?: ReadonlyMap<string, number>;
 }
 
