@@ -188,6 +188,7 @@ export * as expr from "./kernels/expression/mod.ts";
 export {
   type Device,
   findAdapter,
+  findBlas,
   openDevice,
   type Program,
   referenceDevice,

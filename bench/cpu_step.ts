@@ -1,6 +1,8 @@
 // A training step on the CPU device: milliseconds of windows of steps as training runs them, and where the time goes.
-// `deno run -A bench/cpu_step.ts [configuration] [threads] [--profile]`; without --profile it prints medians as JSON.
+// `deno run -A bench/cpu_step.ts [configuration] [threads] [--blas=auto|FILE] [--profile]`; without --profile it prints the
+// windows' milliseconds per step as JSON, with --blas those without and with the library, measured in turns.
 import { loadConfig } from "../src/config/mod.ts";
+import { findBlas } from "../src/device/cpu/blas.ts";
 import { cpuDevice } from "../src/device/cpu/device.ts";
 import { initialise } from "../src/model/layout.ts";
 import { printColumns } from "./measure.ts";
@@ -12,20 +14,32 @@ const [name = "nanogpt_cpu", threads = "2"] = Deno.args.filter((arg) => !arg.sta
 const { step: { graph }, layout, feeds } = trainingStep(
   await loadConfig(name, []),
 );
-using device = cpuDevice({ threads: Number(threads) });
-await initialise(device, layout, 1);
-using program = await device.compile(graph);
+const blas = Deno.args.find((arg) => arg.startsWith("--blas="))?.slice(
+  "--blas=".length,
+);
+const contenders = await Promise.all(
+  [undefined, ...(blas ? [findBlas(blas)] : [])].map(async (blas) => {
+    const device = cpuDevice({ threads: Number(threads), blas });
+    await initialise(device, layout, 1);
+    return { device, program: await device.compile(graph) };
+  }),
+);
 
 /** Milliseconds per step of one window, its read included. */
-async function window(): Promise<number> {
+async function window(
+  { device, program }: typeof contenders[number],
+): Promise<number> {
   const began = performance.now();
   for (let k = 0; k < STEPS; k++) program.run(feeds);
   await device.read(["steps"]);
   return (performance.now() - began) / STEPS;
 }
 
-for (let warm = 0; warm < 3; warm++) await window();
+for (let warm = 0; warm < 3; warm++) {
+  for (const contender of contenders) await window(contender);
+}
 if (Deno.args.includes("--profile")) {
+  const { program } = contenders.at(-1)!;
   const parts = new Map<string, { count: number; ms: number[] }>();
   for (let k = 0; k < PROFILES; k++) {
     const sums = new Map<string, { count: number; ms: number }>();
@@ -60,8 +74,12 @@ if (Deno.args.includes("--profile")) {
     `in TypeScript: ${[...new Set(program.inTypeScript)].join(", ") || "nothing"}`,
   );
 } else {
-  const medians: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) medians.push(await window());
-  console.log(JSON.stringify(medians));
+  const windows: number[][] = contenders.map(() => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [k, contender] of contenders.entries()) {
+      windows[k].push(await window(contender));
+    }
+  }
+  contenders.forEach(({ device }, k) => console.log(device.adapter, JSON.stringify(windows[k])));
 }
 Deno.exit(0);

@@ -7,6 +7,7 @@ import { smaller } from "../simd/rows.ts";
 import { GAP, type Packer, packer } from "./pack.ts";
 import { activate } from "./activate.ts";
 import { dots } from "./dots.ts";
+import { productOf } from "./epilogue.ts";
 import {
   BLOCK,
   divided,
@@ -283,7 +284,8 @@ function multiplyPhase(p: Product, parts: readonly Part[], matrix: number): Phas
 }
 
 /** The product's phases. */
-export function matmulSimd({ inputs, attrs, needed }: Call<MatmulAttrs>): Simd {
+export function matmulSimd(call: Call<MatmulAttrs>): Simd {
+  const { inputs, attrs, needed } = call;
   const p: Product = {
     ...matmulSizes(inputs, attrs),
     ...attrs,
@@ -292,5 +294,6 @@ export function matmulSimd({ inputs, attrs, needed }: Call<MatmulAttrs>): Simd {
   const { batch, M, N, K, transA, transB } = p;
   if (M <= DOT_ROWS && transB && !transA) return dots(p);
   const work = M * N * K;
-  return work <= SMALL * batch && N * K <= SMALL ? whole(p) : shared(p);
+  const few = work <= SMALL * batch && N * K <= SMALL;
+  return { ...(few ? whole(p) : shared(p)), product: productOf(call) };
 }

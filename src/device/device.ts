@@ -38,6 +38,8 @@ export interface Device extends Disposable {
   readonly adapter: string;
   /** True for a GPU that the processor emulates, and for the CPU and the reference device. */
   readonly software: boolean;
+  /** Of the CPU device: the BLAS that computes its matrix products, as it describes itself. */
+  readonly blas?: string;
   /** The target that kernels are lowered to; undefined for the CPU and the reference device. */
   readonly target: Target | undefined;
   /** Number of threads of the CPU device. */

@@ -20,6 +20,7 @@ export * from "./plan.ts";
 export { referenceDevice, type ReferenceOptions } from "./reference.ts";
 export type { HostFeatures } from "./cpu/features.ts";
 export { type CpuDevice, cpuDevice, type CpuOptions, type CpuProgram, type Timing } from "./cpu/device.ts";
+export { type Blas, findBlas } from "./cpu/blas.ts";
 export { findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
 export * from "./choose.ts";
 export * from "./probe.ts";

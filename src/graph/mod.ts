@@ -14,6 +14,6 @@
  */
 
 export * from "./tensor.ts";
-export type { Addresses, Phase, Simd } from "./simd.ts";
+export type { Addresses, Phase, PlainProduct, Simd } from "./simd.ts";
 export { assign, constant, input, literal, pack, record, reshape, state, view } from "./structure.ts";
 export { ancestors } from "./gradient.ts";

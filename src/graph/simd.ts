@@ -27,6 +27,24 @@ export interface Phase {
   readonly kernel: (f: Func, block: I32, at: Addresses) => void;
 }
 
+/** A matrix product that a BLAS can compute: output 0 is op(a) op(b) of inputs 0 and 1, `batch` matrices [M, K] times [K, N]. */
+export interface PlainProduct {
+  /** Number of matrices. */
+  readonly batch: number;
+  /** Rows of the result. */
+  readonly M: number;
+  /** Columns of the result. */
+  readonly N: number;
+  /** Terms of each sum. */
+  readonly K: number;
+  /** Whether a is stored transposed, [K, M]. */
+  readonly transA: boolean;
+  /** Whether b is stored transposed, [N, K]. */
+  readonly transB: boolean;
+  /** What is done with it afterwards, such as adding a bias. */
+  readonly then: readonly Phase[];
+}
+
 /** How a call runs on the CPU device: its phases and their memory. */
 export interface Simd {
   /** In execution order. */
@@ -35,4 +53,6 @@ export interface Simd {
   readonly scratch?: readonly number[];
   /** Size of the memory `own` of each thread, in elements of four bytes. Default: 0. */
   readonly own?: number;
+  /** The product that the phases compute, if they compute one; a device with a BLAS may run it instead of the phases. */
+  readonly product?: PlainProduct;
 }

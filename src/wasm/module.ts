@@ -98,6 +98,8 @@ export interface Module {
   ): FunctionRef<R>;
   /** Makes a function callable from JavaScript. */
   export(name: string, f: FunctionRef): void;
+  /** Imported functions by name. */
+  readonly imported: Readonly<Record<string, FunctionRef>>;
   /** Number of different functions so far, without imports. */
   readonly size: number;
   /** The module's bytes. */
@@ -124,9 +126,7 @@ function textOf(code: Uint8Array): string {
 }
 
 /** An empty module. */
-export function wasmModule({ memory, imports = {}, constant }: ModuleOptions): Module & {
-  readonly imported: Readonly<Record<string, FunctionRef>>;
-} {
+export function wasmModule({ memory, imports = {}, constant }: ModuleOptions): Module {
   const types = new Map<string, { index: number; signature: Signature }>();
   const typeOf = (signature: Signature): number => {
     const key = signatureKey(signature);
@@ -143,7 +143,7 @@ export function wasmModule({ memory, imports = {}, constant }: ModuleOptions): M
   const bodies: { type: number; code: Uint8Array }[] = [];
   const known = new Map<string, FunctionRef>();
   const exports: [string, number][] = [];
-  const self: Module & { imported: typeof imported } = {
+  const self: Module = {
     imported,
     func(signature, body) {
       const code = functionCode(self, signature, body as FunctionBody, constant);

@@ -7,6 +7,7 @@ import { checkFeeds, checkLength, checkState, entryOf } from "../checks.ts";
 import type { Device, Program } from "../device.ts";
 import { checkMemory, thisMachine } from "../machine.ts";
 import { type BufferSlice, type Graph, type Plan, plan } from "../plan.ts";
+import { type Blas, openSgemm, type Sgemm } from "./blas.ts";
 import { type HostFeatures, hostFeatures, isFused } from "./features.ts";
 import { type Heap, heap, MAX_BYTES, MAX_THREADS, NOWHERE } from "./heap.ts";
 import { type Pool, pool } from "./pool.ts";
@@ -23,6 +24,8 @@ export interface CpuOptions {
   readonly threads?: number;
   /** Maximum bytes for states and programs. Default: the machine's memory, or no limit if heed may not query it. */
   readonly memory?: number;
+  /** A library for matrix products, see `findBlas`. Default: none. */
+  readonly blas?: Blas;
   /** What the host provides; tests replace it. Default: what this host has. */
   readonly features?: HostFeatures;
 }
@@ -58,6 +61,9 @@ interface Cpu {
   readonly always: boolean;
   readonly cores: number;
   readonly states: Map<string, State>;
+  readonly blas: Blas | undefined;
+  /** `blas` on the main thread. */
+  readonly sgemm: Sgemm | undefined;
   pool: Pool | undefined;
   programs: number;
 }
@@ -152,10 +158,11 @@ async function compile(cpu: Cpu, graph: Graph): Promise<CpuProgram> {
   const code = programCode(cpu.heap, planned, places.of, {
     threads,
     spins: threads > cpu.cores ? 100 : 200_000,
+    sgemm: cpu.sgemm,
   });
   const id = ++cpu.programs;
   if (code.threads > 1) {
-    cpu.pool ??= pool(cpu.heap, cpu.threads);
+    cpu.pool ??= pool(cpu.heap, cpu.threads, cpu.blas);
     await cpu.pool.load(id, code.module);
   }
   return programOf(cpu, graph, { planned, code, id, ...places });
@@ -242,8 +249,13 @@ export function cpuDevice(options: CpuOptions = {}): CpuDevice {
     throw new UserError(`device: this host's WebAssembly has no vectors (SIMD), use --device reference.`);
   }
   const threads = features.shared ? Math.min(options.threads ?? features.cores, MAX_THREADS) : 1;
+  const memoryOf = heap(features.shared);
+  // A library gets pointers into memory that does not move, as shared memory.
+  const blas = features.shared ? options.blas : undefined;
   const cpu: Cpu = {
-    heap: heap(features.shared),
+    heap: memoryOf,
+    blas,
+    sgemm: blas && openSgemm(blas, memoryOf.memory),
     memory,
     threads,
     always: options.threads !== undefined,
@@ -254,7 +266,10 @@ export function cpuDevice(options: CpuOptions = {}): CpuDevice {
   };
   return {
     kind: "cpu",
-    adapter: `CPU (WebAssembly, ${isFused() ? "fused" : "separate"} multiply-add)`,
+    adapter: `CPU (WebAssembly, ${isFused() ? "fused" : "separate"} multiply-add${
+      blas ? `, ${blas.name}` : ""
+    })`,
+    ...(blas ? { blas: blas.build } : {}),
     software: true,
     target: undefined,
     threads,

@@ -4,6 +4,7 @@
 import { atomic, i32, int, wasmModule } from "../../wasm/mod.ts";
 import type { Func, FunctionRef, Int, Local, Module } from "../../wasm/mod.ts";
 import type { Phase } from "../../graph/simd.ts";
+import { SGEMM } from "./blas.ts";
 import { type Heap, MAX_BYTES, WORDS } from "./heap.ts";
 
 /** One entry of a list: a phase with the addresses of its memory, or an operation that runs in TypeScript on thread 0. */
@@ -125,11 +126,11 @@ function takeBlocks(
   });
 }
 
-/** A list as a WebAssembly module that exports `run` and `profile`, and imports `host` and `mark`. */
+/** A list as a WebAssembly module that exports `run` and `profile`, and imports `host`, `mark` and `sgemm`. */
 export function listModule(heap: Heap, list: List): WebAssembly.Module {
   const module = wasmModule({
     memory: { initial: 2, maximum: MAX_BYTES / 65536 + 1, shared: heap.shared },
-    imports: { host: { params: ["i32"] }, mark: { params: ["i32"] } },
+    imports: { host: { params: ["i32"] }, mark: { params: ["i32"] }, sgemm: SGEMM },
     constant: heap.constant,
   });
   const wait = list.threads > 1 ? barrier(module, list) : undefined;
@@ -140,7 +141,7 @@ export function listModule(heap: Heap, list: List): WebAssembly.Module {
 }
 
 function listFunction(
-  module: Module & { readonly imported: Readonly<Record<string, FunctionRef>> },
+  module: Module,
   list: List,
   kernels: readonly (FunctionRef | undefined)[],
   wait: FunctionRef | undefined,

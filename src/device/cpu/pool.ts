@@ -1,5 +1,6 @@
 // The worker threads of a CPU device. They share its memory; the main thread is thread 0.
 import { Worker } from "node:worker_threads";
+import type { Blas } from "./blas.ts";
 import { type Heap, WORDS } from "./heap.ts";
 import { type Answer, type Message, workerText } from "./worker.ts";
 
@@ -20,14 +21,14 @@ export interface Pool extends Disposable {
   run(job: number, run: () => void): void;
 }
 
-/** Starts `threads` - 1 workers. */
-export function pool(heap: Heap, threads: number): Pool {
+/** Starts `threads` - 1 workers, which call `blas` for matrix products. */
+export function pool(heap: Heap, threads: number, blas?: Blas): Pool {
   const words = new Int32Array(heap.memory.buffer);
   const at = (address: number): number => address / 4;
   const workers = Array.from({ length: threads - 1 }, (_, i) => {
     const worker = new Worker(workerText(), {
       eval: true,
-      workerData: { memory: heap.memory, thread: i + 1, words: WORDS },
+      workerData: { memory: heap.memory, thread: i + 1, words: WORDS, blas },
     });
     // The workers do not keep the process running.
     worker.unref();

@@ -1,6 +1,8 @@
 // The code of a program: the entries of its list with their addresses, the module, and the calls into TypeScript.
+import type { Phase, Simd } from "../../graph/simd.ts";
 import type { BufferSlice, Plan, Step } from "../plan.ts";
 import type { Heap } from "./heap.ts";
+import { isWorthCalling, productPhase, type Sgemm } from "./blas.ts";
 import { countersOf, type Entry, listModule } from "./list.ts";
 
 /** The time that one part of an operation took. */
@@ -57,12 +59,25 @@ function hostCall(
   };
 }
 
+/** How a plan is compiled. */
+interface CodeOptions {
+  readonly threads: number;
+  /** Rounds that a thread spins at a barrier before it sleeps. */
+  readonly spins: number;
+  /** Computes matrix products; undefined: the device does. */
+  readonly sgemm: Sgemm | undefined;
+}
+
+/** The phases of a call; its product may be that of a BLAS. */
+const phasesOf = ({ phases, product }: Simd, sgemm: Sgemm | undefined): readonly Phase[] =>
+  sgemm && product && isWorthCalling(product) ? [productPhase(product), ...product.then] : phases;
+
 /** Compiles a plan; `of` gives the address of a place. */
 export function programCode(
   heap: Heap,
   { steps }: Plan,
   of: (place: BufferSlice) => number,
-  { threads: wanted, spins }: { readonly threads: number; readonly spins: number },
+  { threads: wanted, spins, sgemm }: CodeOptions,
 ): Code {
   const hosts: (() => void)[] = [];
   const inTypeScript: string[] = [];
@@ -79,7 +94,7 @@ export function programCode(
       continue;
     }
     own = Math.max(own, simd.own ?? 0);
-    for (const phase of simd.phases) {
+    for (const phase of phasesOf(simd, sgemm)) {
       entries.push({ phase, inputs: inputs.map(of), outputs: outputs.map(of), scratch: scratch.map(of) });
       names.push({ label: phase.label, path });
     }
@@ -103,6 +118,7 @@ export function programCode(
   const env = {
     memory: heap.memory,
     host: (k: number) => hosts[k](),
+    sgemm: sgemm ?? (() => {}),
     mark: (k: number) => {
       const now = performance.now();
       timings.push({ ...names[k], ms: now - last });

@@ -1,5 +1,6 @@
 // The code of a worker thread: it waits for jobs in the shared memory, and reads a message whenever a program was compiled.
 // `workerMain` is converted to text, so it may use nothing that is defined outside of it.
+import { type Blas, openSgemm } from "./blas.ts";
 import type { WORDS } from "./heap.ts";
 
 /** A message to a worker: instantiate the module of a program, or forget it. */
@@ -13,6 +14,7 @@ interface WorkerData {
   readonly memory: WebAssembly.Memory;
   readonly thread: number;
   readonly words: typeof WORDS;
+  readonly blas?: Blas;
 }
 
 /** The port to the main thread. */
@@ -21,8 +23,8 @@ interface Port {
   readonly postMessage: (answer: Answer) => void;
 }
 
-function workerMain(parentPort: Port, data: WorkerData): void {
-  const { memory, thread, words } = data;
+function workerMain(parentPort: Port, data: WorkerData, open: typeof openSgemm): void {
+  const { memory, thread, words, blas } = data;
   const shared = new Int32Array(memory.buffer);
   const at = (address: number) => address / 4;
   const programs = new Map<number, Record<string, (thread: number) => void>>();
@@ -55,11 +57,12 @@ function workerMain(parentPort: Port, data: WorkerData): void {
       Atomics.notify(shared, at(words.busy));
     }
   };
+  const nothing = () => {};
+  const sgemm = blas ? open(blas, memory) : nothing;
   parentPort.on("message", ({ program, module }) => {
     Atomics.sub(shared, at(words.messages) + thread, 1);
     try {
-      const nothing = () => {};
-      const env = { memory, host: nothing, mark: nothing };
+      const env = { memory, host: nothing, mark: nothing, sgemm };
       if (module) programs.set(program, new WebAssembly.Instance(module, { env }).exports as never);
       else programs.delete(program);
       parentPort.postMessage({ program });
@@ -73,5 +76,5 @@ function workerMain(parentPort: Port, data: WorkerData): void {
 /** The text of the worker, which node:worker_threads evaluates: no file is read and no permission is needed. */
 export const workerText = (): string => `
 const { parentPort, workerData } = require("node:worker_threads");
-(${workerMain})(parentPort, workerData);
+(${workerMain})(parentPort, workerData, ${openSgemm});
 `;

@@ -14,7 +14,7 @@ Deno.test("a thread waits at a barrier as long as it is told, then fails", () =>
   const own = { address: memory.allocate(512), size: 256 };
   const module = listModule(memory, { entries, threads: 2, spins: 10, silence: 1, counters, own });
   const nothing = () => {};
-  const env = { memory: memory.memory, host: nothing, mark: nothing };
+  const env = { memory: memory.memory, host: nothing, mark: nothing, sgemm: nothing };
   const { run } = new WebAssembly.Instance(module, { env }).exports as Record<
     string,
     (thread: number) => void
