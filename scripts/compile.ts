@@ -15,8 +15,8 @@ const TARGETS = [
 /** Tasks that run a script, and the permissions that each declares. */
 const SCRIPTS = new Map(
   Object.entries(project.tasks).flatMap(([name, { command }]) => {
-    const [, flags] = command.match(/^deno run (.*) scripts\/\w+\.ts$/) ?? [];
-    return flags === undefined || name === "compile" ? [] : [[name, flags.split(" ")] as const];
+    const [, flags, script] = command.match(/^deno run (.*) scripts\/(\w+)\.ts$/) ?? [];
+    return script !== name || name === "compile" ? [] : [[name, flags.split(" ")] as const];
   }),
 );
 

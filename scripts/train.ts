@@ -8,6 +8,7 @@ import {
   dumpConfig,
   type EvalRecord,
   exportsHooks,
+  findBlas,
   findModifier,
   formatResults,
   isJob,
@@ -45,6 +46,11 @@ const command: cli.Command = {
   options: {
     device: { ...cli.DEVICE_OPTION, help: "the device; overrides the configuration" },
     threads: { type: "string", value: "N", help: "threads of the CPU device; default: one per core" },
+    blas: {
+      type: "string",
+      value: "auto|FILE|none",
+      help: "library of matrix products on the CPU; default with --allow-ffi: auto",
+    },
     "dry-run": {
       type: "boolean",
       help: "only print the configuration and its cost by layer, or a sweep's runs",
@@ -98,6 +104,8 @@ const command: cli.Command = {
   ],
   exits: { 3: "the run, or a run of the sweep, diverged", 130: "interrupted, after saving a checkpoint" },
 };
+
+type Blas = ReturnType<typeof findBlas>;
 
 /** Exit code if a run diverged. */
 const DIVERGED = 3;
@@ -193,8 +201,15 @@ function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of 
   return `${at} ${again}`;
 }
 
+/** What the report of a run's end needs. */
+interface Ending {
+  readonly stop: AbortController;
+  readonly say: (line: string) => void;
+  readonly blas?: Blas;
+}
+
 /** Reports how a run ended. Returns its exit code. */
-function reportAndExitCode(trained: TrainResult, stop: AbortController, say: (line: string) => void): number {
+function reportAndExitCode(trained: TrainResult, { stop, say, blas }: Ending): number {
   const { finished, diverged, folder, failures } = trained;
   if (finished) report(trained, say);
   for (const failure of failures) cli.tellLine(messageLine(`warning: ${failure}`));
@@ -204,21 +219,22 @@ function reportAndExitCode(trained: TrainResult, stop: AbortController, say: (li
     return DIVERGED;
   }
   if (finished || stop.signal.reason === "closed pipe") return 0;
-  cli.tellLine(stoppedMessage(trained, `Resume with: deno task train --resume ${folder.path}`));
+  const again = `deno task ${blas ? "train_native" : "train"}`;
+  cli.tellLine(stoppedMessage(trained, `Resume with: ${again} --resume ${folder.path}`));
   return 130;
 }
 
 /** Runs a sweep: prints one line per run, then a table and a chart. */
 async function sweepAll(
   sweep: Sweep,
-  { records, stop, say }: { records?: LogWriter; stop: AbortController; say: (line: string) => void },
+  { records, stop, say, blas }: Ending & { records?: LogWriter },
 ): Promise<number> {
   const warnings = new Set(sweep.runs.flatMap(({ config }) => configWarnings(config)));
   for (const warning of warnings) cli.tellLine(`warning: ${warning}`);
   const count = sweep.runs.length;
   const lead = ({ name }: SweepRun, index: number) => `${index + 1}/${count} ${name}  `;
   const { folder, results, stopped, charted, failures } = await runSweep(sweep, {
-    records,
+    ...{ records, blas },
     signal: stop.signal,
     onProgress: (_run, _index, progress) => show(progress),
     onWarning: (run, index, warning) => warn(warning, lead(run, index)),
@@ -301,6 +317,19 @@ async function trustNamedCode({ runs }: Sweep): Promise<void> {
   }
 }
 
+/** The library for matrix products: the requested one or, if heed may call libraries, one that it finds. */
+function blasOf(choice: string | undefined): Blas | undefined {
+  if (choice === "none") return undefined;
+  if (choice !== undefined) return findBlas(choice);
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return undefined;
+  try {
+    return findBlas("auto");
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    cli.tellLine(error.message);
+  }
+}
+
 /** Throws if an option has no effect because no run is started, or none is resumed. */
 function checkUnused({ values, flags }: cli.Arguments): void {
   if (flags["accept-changes"] && values.resume === undefined) {
@@ -329,10 +358,11 @@ await cli.runCommand(command, async (args) => {
   await trustGiven(trust);
   const onlyTrust = trust.length > 0 && args.positionals.length === 0 && Object.keys(flags).length === 0;
   if (onlyTrust && Object.values(values).every((value) => value === undefined)) return 0;
+  const blas = blasOf(values.blas);
   const sweep = await requestedSweep(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = cli.textOutput();
-    if (flags.jobs) { for (const job of await sweepJobs(sweep)) write(cli.recordLine(job)); }
+    if (flags.jobs) { for (const job of await sweepJobs(sweep, { blas })) write(cli.recordLine(job)); }
     else write(formatResults(await planTable(sweep), "table"));
     flush();
     return 0;
@@ -345,20 +375,21 @@ await cli.runCommand(command, async (args) => {
   using records = recordsTo(values.ndjson, stop);
   const onStart = (lines: readonly string[]) =>
     lines.forEach((line) => (dryRun ? cli.printLine : cli.tellLine)(line));
-  if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
+  const ending = { stop, say, blas };
+  if (sweep?.swept) return await sweepAll(sweep, { records, ...ending });
   const acceptChanges = flags["accept-changes"];
   const onEvaluation = (record: EvalRecord) => cli.tellLine(evaluationLine(record));
   const { signal } = stop;
   const callbacks = { onStart, onProgress: show, onEvaluation, onWarning: warn };
   const device = sweep ? undefined : values.device;
   const threads = sweep ? undefined : cli.numberOption("threads", values.threads, { min: 1, whole: true });
-  const options = { records, signal, dryRun, acceptChanges, device, threads, ...callbacks };
+  const options = { records, signal, dryRun, acceptChanges, device, threads, blas, ...callbacks };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
-    if (trained) return reportAndExitCode(trained, stop, say);
+    if (trained) return reportAndExitCode(trained, ending);
     cli.tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has already ended.`);
     return diverged ? DIVERGED : 0;
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
-  return trained ? reportAndExitCode(trained, stop, say) : 0;
+  return trained ? reportAndExitCode(trained, ending) : 0;
 }, heed);

@@ -2,6 +2,7 @@
 // decide. A software adapter runs on the same processor as the CPU device, and is slower: it is used only if requested.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
+import type { Blas } from "./cpu/blas.ts";
 import { cpuDevice, fitsCpu } from "./cpu/device.ts";
 import { type HostFeatures, hostFeatures } from "./cpu/features.ts";
 import type { Device, DEVICE_CHOICES } from "./device.ts";
@@ -22,6 +23,8 @@ export interface Chosen {
 export interface ChoiceOptions {
   /** Threads of the CPU device. Default: one per core. */
   readonly threads?: number;
+  /** Computes the matrix products of the CPU device. Default: the device itself. */
+  readonly blas?: Blas;
   /** Finds an adapter; tests replace it. */
   readonly find?: () => Promise<GPUAdapter | undefined>;
   /** Measures a device; tests replace it. */
@@ -45,7 +48,7 @@ const chosen = (device: Device, reason: string): Chosen => ({
 /** The CPU device; the reference device if the host's WebAssembly has no vectors, or the work needs more memory than 4 GiB. */
 function processor(
   work: () => readonly Workload[],
-  { threads, features = hostFeatures() }: ChoiceOptions,
+  { threads, blas, features = hostFeatures() }: ChoiceOptions,
   reason: string,
 ): Chosen {
   if (!features.simd) {
@@ -55,7 +58,7 @@ function processor(
     return chosen(referenceDevice(), `${reason}, and the CPU device has at most 4 GiB of memory; slow`);
   }
   const alone = features.shared ? "" : "; one thread, because this host has no shared memory";
-  return chosen(cpuDevice({ threads, features }), `${reason}${alone}`);
+  return chosen(cpuDevice({ threads, blas, features }), `${reason}${alone}`);
 }
 
 /** The faster of a GPU and the CPU, by measurements of both. */
@@ -66,7 +69,7 @@ async function fasterOf(
 ): Promise<Chosen> {
   const { speed = speedOf, features = hostFeatures() } = options;
   if (!features.simd) return chosen(gpu, "a GPU");
-  const cpu = cpuDevice({ threads: options.threads, features });
+  const cpu = cpuDevice({ threads: options.threads, blas: options.blas, features });
   try {
     const workloads = work();
     const estimates = {
@@ -116,8 +119,8 @@ export async function chooseDevice(
 ): Promise<Chosen> {
   if (choice === "reference") return chosen(referenceDevice(), "as requested");
   if (choice === "cpu") {
-    const { threads, features } = options;
-    return chosen(cpuDevice({ threads, features }), "as requested");
+    const { threads, blas, features } = options;
+    return chosen(cpuDevice({ threads, blas, features }), "as requested");
   }
   const adapter = await (options.find ?? findAdapter)();
   if (!adapter) {

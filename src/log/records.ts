@@ -20,6 +20,8 @@ export type RunRecord = {
     software: boolean;
     /** Of the CPU device: its threads. */
     threads?: number;
+    /** Of the CPU device: the BLAS that computed its matrix products, as it describes itself. */
+    blas?: string;
     /** If measurements of both devices decided: the estimated seconds of the run on each. */
     estimates?: { webgpu: number; cpu: number };
   };

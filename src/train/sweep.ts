@@ -26,7 +26,7 @@ import { planRun, resume, train, type TrainResult } from "./train.ts";
 
 /** Callbacks of a sweep, and the options that its runs share.
  * @category Training */
-export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal"> {
+export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal" | "blas"> {
   /** Called after each window of steps; `index` counts runs from 0. */
   readonly onProgress?: (run: SweepRun, index: number, progress: Progress) => void;
   /** Called with each divergence warning when it is logged. */
@@ -45,13 +45,13 @@ export interface SweepOutcome {
   readonly results: readonly RunResult[];
   /** The run that the signal stopped; undefined if all have ended. */
   readonly stopped: TrainResult | undefined;
-  /** Number of runs in the chart (only the best if there are too many); 0 if the sweep was stopped or the chart failed. */
+  /** Number of runs in its chart, the best ones if there are too many; 0 if the sweep was stopped or the chart failed. */
   readonly charted: number;
   /** Failures of the index and the chart, one sentence per failure. */
   readonly failures: readonly string[];
 }
 
-/** A configuration without the keys that were added later and have default values, so that ids of older sweeps stay valid. */
+/** A configuration without newer keys that have their defaults, so that the ids of older sweeps stay valid. */
 function withoutNewKeys(config: Config): object {
   const { head, ...model } = config.model;
   const { stop_nonfinite, threads, ...train } = config.train;
@@ -100,9 +100,9 @@ export interface Job {
 }
 
 /**
- * The runs of a sweep as independent commands that write into the sweep's folder. A job that was stopped or killed continues
- * when its command is run again. When all have ended, the command of the sweep finds their results and compares them. With
- * "auto" the device is chosen here, for the first run, and named in every command.
+ * The runs of a sweep as independent commands that write into the sweep's folder: a job that was stopped or killed
+ * continues when its command is run again, and the command of the sweep, run afterwards, finds their results and compares
+ * them. With "auto" the device is chosen here, for the first run, and named in every command.
  *
  * @example
  * ```ts
@@ -112,19 +112,23 @@ export interface Job {
  * ```
  * @category Training
  */
-export async function sweepJobs(sweep: Sweep): Promise<Job[]> {
+export async function sweepJobs(
+  sweep: Sweep,
+  { blas }: Pick<TrainOptions, "blas"> = {},
+): Promise<Job[]> {
   const folder = sweepFolder(sweep);
   const [{ config }] = sweep.runs;
-  const device = config.device === "auto" ? (await planRun(config)).device : undefined;
+  const device = config.device === "auto" ? (await planRun(config, { blas })).device : undefined;
   return sweep.runs.map(({ name, file, overrides }, i) => {
     const target = sweep.swept ? [`name=${writeValue(name)}`, `output.dir=${writeValue(folder)}`] : [];
     const chosen = device === undefined ? [] : ["--device", device];
-    const command = ["deno", "task", "train", file, ...overrides, ...target, ...chosen];
+    const [task, library] = blas ? ["train_native", ["--blas", blas.path]] : ["train", []];
+    const command = ["deno", "task", task, file, ...overrides, ...target, ...chosen, ...library];
     return { type: "job", run: i + 1, name, command };
   });
 }
 
-/** Prefixes the message of a `UserError` that `act` throws with the run's name. */
+/** Adds the run's name to user errors of `act`. */
 async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -196,7 +200,7 @@ async function isRunOf(path: string, config: Config): Promise<boolean> {
   );
 }
 
-/** The folder of an earlier attempt at a sweep's job that has `ended`, else of one that was `stopped` and can be resumed. */
+/** An earlier run of a sweep's job: a folder where it has ended, or one with a checkpoint to resume from. */
 async function previousRun(config: Config): Promise<{ ended?: string; stopped?: string }> {
   let stopped: string | undefined;
   for (const path of await foldersOf(config.output.dir, config.name)) {
@@ -247,7 +251,7 @@ export interface JobResult {
   readonly diverged: boolean;
 }
 
-/** Whether a configuration is a job of a sweep: its output folder is the folder of a sweep.
+/** Whether a configuration is one of a sweep's jobs: its output folder is a sweep's.
  * @category Training */
 export function isJob({ output: { dir } }: Config): boolean {
   return SWEEP_FOLDER.test(dir);
@@ -281,9 +285,8 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
 }
 
 /**
- * Trains the runs of a sweep one after another in the sweep's folder, even if one diverges. Runs that have ended are not
- * repeated; a run that was stopped or killed resumes from its last checkpoint. The file `index.json` lists the ended runs, and
- * `val_loss.svg` compares them.
+ * Runs a sweep in its folder, one after another, even if one diverges. Runs that have ended are not repeated; a run
+ * that was stopped or killed resumes from its last checkpoint. `index.json` lists the ended runs, `val_loss.svg` compares them.
  *
  * @throws {UserError} for any user error, with the run's name, and if another process runs the sweep
  *
@@ -299,7 +302,7 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
 export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Promise<SweepOutcome> {
   refuseRenamed("runSweep", callbacks);
   const folder = sweepFolder(sweep);
-  const { records, signal } = callbacks;
+  const { records, signal, blas } = callbacks;
   using _ = await lockFolder(folder, "running this sweep");
   const indexPath = join(folder, "index.json");
   const known = await readIndex(indexPath);
@@ -315,7 +318,7 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
     }
   };
   const results: RunResult[] = [];
-  // "auto" chooses the device once for all runs, so that their results are comparable.
+  // "auto" chooses once for all runs, so that they compare.
   let device: string | undefined;
   for (const [i, run] of sweep.runs.entries()) {
     leadProgress(`${i + 1}/${sweep.runs.length} ${run.name}  `);
@@ -330,7 +333,7 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
       ? { path: join(folder, indexed), trained: undefined }
       : await named(run.name, () =>
         runJob(job, {
-          ...{ records, signal, onProgress, onWarning, onEvaluation },
+          ...{ records, signal, blas, onProgress, onWarning, onEvaluation },
           device: run.config.device === "auto" ? device : undefined,
         }));
     device ??= await deviceKind(runFolder(path).log);

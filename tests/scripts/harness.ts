@@ -54,6 +54,8 @@ export interface Surroundings {
   readonly env?: Record<string, string>;
   /** A permission flag to omit. */
   readonly without?: string;
+  /** A permission flag to add. */
+  readonly added?: string;
 }
 
 /** The arguments of `deno` that run a script as its task does. */
@@ -75,14 +77,14 @@ export function start(
   name: (typeof SCRIPTS)[number],
   args: readonly string[],
   cwd: string,
-  { env, without }: Surroundings = {},
+  { env, without, added }: Surroundings = {},
 ): Deno.ChildProcess {
   const inherited = Object.fromEntries(VULKAN.flatMap((key) => {
     const value = Deno.env.get(key);
     return value === undefined ? [] : [[key, value]];
   }));
   const process = new Deno.Command(Deno.execPath(), {
-    args: [...taskArguments(name, without), ...args],
+    args: ["run", ...(added ? [added] : []), ...taskArguments(name, without).slice(1), ...args],
     cwd,
     env: { NO_COLOR: "1", ...inherited, ...env },
     stdout: "piped",
