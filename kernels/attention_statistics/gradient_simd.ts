@@ -1,13 +1,19 @@
 // Statistics of dL/dpattern and dL/dscores in WebAssembly: a block recomputes the scores s and the products dA = dz . v of a tile
-// of query rows, two rows at a time, and from them ds as the backward pass does; one record of sums per block goes to scratch.
-import { element, f32x4, f64, type Func, type I32, i32, load, loadSplat } from "../../src/wasm/mod.ts";
+// of query rows, and from them ds as the backward pass does; one record of sums per block goes to scratch.
+import { element, f32x4, f64, type Func, type I32, i32, loadSplat } from "../../src/wasm/mod.ts";
 import { type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { rowProduct } from "../attention/simd/tiles.ts";
 import { gradientsOf, isKnown } from "../attention/simd/weights.ts";
-import { type AttentionAttrs, attentionSizes, hasRowTerm, isExact } from "../attention/sizes.ts";
-import { arrayBytes, forKeys, forRows, type Product, scoresOf, type Tile } from "./pairs.ts";
+import {
+  type AttentionAttrs,
+  type AttentionSizes,
+  attentionSizes,
+  hasRowTerm,
+  isExact,
+} from "../attention/sizes.ts";
+import { forKeys, forRows, type Product, scoresOf, type Tile } from "./pairs.ts";
 import { largestOf, type RecordOfSums, simdOfTiles, type Sums, vectorCount, vectorSum } from "./sums.ts";
 import { type AttentionStatistic, wasmColumns } from "./table.ts";
 
@@ -45,17 +51,18 @@ function gradientSums(f: Func) {
   };
 }
 
+/** dA = dz . v, times dropout's factors. */
+const weightGradients = ({ DV }: AttentionSizes): Product => ({
+  ...{ x: 3, y: 2, size: DV, scale: 1 },
+  kept: (products, { keep }, j) => keep ? f32x4.mul(products, keep(j)) : products,
+});
+
 /** Adds the rows of a tile to the sums. */
-function addTile(f: Func, tile: Tile, sums: Sums, inputs: readonly I32[]): void {
-  const { call, call: { sizes: { T, H, DV }, attrs }, head: { b, h } } = tile;
-  const [q, k, v, dz] = inputs;
+function addTile(f: Func, tile: Tile, sums: Sums): void {
+  const { call: { sizes: { T, H, DV }, attrs }, b, h, inputs } = tile;
   const saved = hasRowTerm(attrs) ? f.let(element(inputs[4], tile.index, 4 * T)) : undefined;
-  const inner = inputs[4 + Number(hasRowTerm(attrs))];
-  const weights: Product = {
-    ...{ x: dz, y: v, size: DV },
-    kept: (products, { keep }, j) => keep ? f32x4.mul(products, keep(j)) : products,
-  };
-  forRows(f, tile, [scoresOf(q, k, call), weights], (row) => {
+  const [dz, inner] = [inputs[3], inputs[4 + Number(hasRowTerm(attrs))]];
+  forRows(f, tile, (row) => {
     const z = f.let(i32.add(i32.mul(i32.add(i32.mul(b, T), row.i), H), h));
     const rowOf = (x: I32): I32 => element(x, z, 4 * DV);
     const terms = {
@@ -63,8 +70,8 @@ function addTile(f: Func, tile: Tile, sums: Sums, inputs: readonly I32[]): void 
       delta: f.let(f32x4.splat(isExact(attrs) ? rowProduct(f, rowOf(dz), rowOf(inner), DV) : 0)),
     };
     const [pattern, scores] = [gradientSums(f), gradientSums(f)];
-    forKeys(f, row, (at) => {
-      const [score, da] = [f.let(load("v128", at)), f.let(load("v128", at, arrayBytes(call.sizes)))];
+    forKeys(f, row, (at, j) => {
+      const [score, da] = row.kept(at, j);
       const seen = f.let(f32x4.ne(score, -Infinity));
       pattern.add(da, seen);
       scores.add(gradientsOf(f, attrs, { score, seen }, da, terms).ds, seen);
@@ -83,11 +90,13 @@ export function gradientStatisticsSimd(
   table: Readonly<Record<string, AttentionStatistic>>,
 ): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
+  const call = { sizes: attentionSizes(inputs), attrs };
   return simdOfTiles({
     label: "attention gradient statistics",
-    call: { sizes: attentionSizes(inputs), attrs },
+    call,
     record: RECORD,
-    arrays: 2,
+    products: [scoresOf(call), weightGradients(call.sizes)],
+    arrays: 0,
     numbers: 0,
     add: addTile,
     columns: wasmColumns(table),

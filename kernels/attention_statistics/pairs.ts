@@ -1,92 +1,114 @@
-// The pairs of query rows and their keys in WebAssembly: dot products of two rows with four keys at once, kept in the thread's
-// own memory. Keys are read where they are: a pair is used once or twice, which does not pay for packing them.
-import { element, f32x4, type Func, type I32, i32, i32x4, type Int, int } from "../../src/wasm/mod.ts";
-import { lanes, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
-import { type AttentionCall, keyHead, keysOf, type Pairs, pointsOf } from "../attention/simd/points.ts";
-import { lesser, upTo } from "../attention/simd/tiles.ts";
-import type { AttentionSizes } from "../attention/sizes.ts";
-import { acrossLanes } from "../simd/rows.ts";
-import { loadPart } from "../simd/vectors.ts";
+// The pairs of a tile of query rows and their keys in WebAssembly: products of query rows with packed keys, in the thread's own
+// memory, as in attention itself, and scores in which pairs that are not visible are -Infinity.
+import { element, type Func, type I32, i32, i32x4, int } from "../../src/wasm/mod.ts";
+import { lanes, load, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
+import type { Phase } from "../../src/graph/simd.ts";
+import { type AttentionCall, groupOf, keyHead, keysOf, pointsOf } from "../attention/simd/points.ts";
+import { lesser, panelPack, product, rowCopy, upTo } from "../attention/simd/tiles.ts";
+import { type AttentionSizes, extrasOf } from "../attention/sizes.ts";
 
 /** 0, 1, 2, 3. */
 const LANES = lanes([0, 1, 2, 3]);
 
-/** Rounded down or up to a multiple of four keys. */
-export const roundedDown = (j: Int): I32 => i32.and(j, -4);
-export const roundedUp = (j: Int): I32 => i32.and(i32.add(j, 3), -4);
-
-/** Rows of `size` floats, `count` of them, that lie `stride` bytes apart from `first` on. */
-interface Rows {
-  readonly first: I32;
-  readonly stride: number;
-  readonly count: number;
-  readonly size: number;
-}
-
-/** Vectors of a row that are multiplied in one round of a loop. */
-const UNROLLED = 8;
-
-/** The dot products of rows at each address of `x` with rows j to j + 3 of `y`; the last row stands for those past it. */
-function dots(f: Func, x: readonly I32[], { first, stride, count, size }: Rows, j: I32): V128[] {
-  const exact = count % 4 === 0;
-  const row = (lane: number): Int => exact ? j : lesser(f, i32.add(j, lane), count - 1);
-  const left = x.map((at) => f.let(at));
-  const right = (exact ? [0] : [0, 1, 2, 3]).map((lane) => f.let(element(first, row(lane), stride)));
-  const sums = x.map(() => [0, 1, 2, 3].map(() => f.let(f32x4.splat(0))));
-  const step = (e: number): void => {
-    const part = (at: I32, offset: number): V128 => f.let(loadPart(at, offset + 16 * e, size - 4 * e));
-    const values = left.map((at) => part(at, 0));
-    for (let lane = 0; lane < 4; lane++) {
-      const y = exact ? part(right[0], lane * stride) : part(right[lane], 0);
-      values.forEach((value, r) => f.set(sums[r][lane], f32x4.madd(value, y, sums[r][lane])));
-    }
-  };
-  const steps = Math.ceil(size / 4);
-  const rounds = Math.floor((steps - 1) / UNROLLED);
-  f.loop(0, rounds, 1, () => {
-    for (let e = 0; e < UNROLLED; e++) step(e);
-    for (const at of [...left, ...right]) f.set(at, i32.add(at, 16 * UNROLLED));
-  });
-  size -= 4 * UNROLLED * rounds;
-  for (let e = 0; 4 * e < size; e++) step(e);
-  return sums.map((four) => acrossLanes(f, four));
-}
-
-/** One head of one sample, and the head of the keys and values that it reads. */
-export interface HeadOfSample {
-  readonly b: Local<"i32">;
-  readonly h: Local<"i32">;
-  readonly keyHead: Local<"i32">;
-}
-
-/** The `index`-th of B H heads. */
-export function headOf(f: Func, index: I32, call: AttentionCall): HeadOfSample {
-  const h = f.let(i32.remU(index, call.sizes.H));
-  return { b: f.let(i32.divU(index, call.sizes.H)), h, keyHead: f.let(keyHead(call, h)) };
-}
+/** Rows that a product takes at once, and keys that a block packs. */
+const [GROUP, PACKED] = [6, 64];
 
 /** Products of each query row with the rows of the keys that it can see, such as q . k. */
 export interface Product {
-  /** [B, T, H, size] and [B, S, Hkv, size]. */
-  readonly x: I32;
-  readonly y: I32;
+  /** Indices of the inputs [B, T, H, size] and [B, S, Hkv, size]. */
+  readonly x: number;
+  readonly y: number;
   readonly size: number;
-  /** What is kept of the products of a row with keys j to j + 3. */
+  /** A factor of the products. */
+  readonly scale: number;
+  /** What is made of the products of a row with keys j to j + 3. */
   readonly kept: (products: V128, points: ReturnType<typeof pointsOf>, j: I32) => V128;
 }
 
 /** The scores of pairs; a pair that is not visible has the score -Infinity. */
-export function scoresOf(q: I32, k: I32, { sizes: { D }, attrs: { scale } }: AttentionCall): Product {
+export const scoresOf = ({ sizes: { D }, attrs: { scale } }: AttentionCall): Product => ({
+  ...{ x: 0, y: 1, size: D, scale },
+  kept(products, points, j) {
+    const { score, seen } = points.pairs(products, j);
+    return v128.select(seen, score, -Infinity);
+  },
+});
+
+/** Elements of the packed keys of a product. */
+export const packedElements = ({ B, S, HKV }: AttentionSizes, { size }: Product): number =>
+  B * HKV * upTo(S, 8) * upTo(size, 4);
+
+/** Packs the keys of all products; the scratch buffers from `first` on are those of `packedElements`. */
+export function packPhase(
+  label: string,
+  { B, S, HKV }: AttentionSizes,
+  products: readonly Product[],
+  first: number,
+): Phase {
+  const chunks = Math.ceil(S / PACKED);
   return {
-    ...{ x: q, y: k, size: D },
-    kept(products, points, j) {
-      const { score, seen }: Pairs = points.pairs(f32x4.mul(products, scale), j);
-      return v128.select(seen, score, -Infinity);
+    label,
+    blocks: B * HKV * chunks,
+    kernel(f, block, { inputs, scratch }) {
+      const head = f.let(i32.divU(block, chunks));
+      const key = f.let(i32.mul(i32.remU(block, chunks), PACKED));
+      const count = lesser(f, i32.sub(S, key), PACKED);
+      const rows = i32.add(i32.mul(i32.divU(head, HKV), S), key);
+      const row = f.let(i32.add(i32.mul(rows, HKV), i32.remU(head, HKV)));
+      products.forEach(({ y, size }, k) => {
+        const pack = panelPack(f, { columns: size, stride: 4 * HKV * size });
+        const panels = element(scratch[first + k], head, 4 * upTo(S, 8) * upTo(size, 4));
+        f.call(
+          pack,
+          i32.add(panels, i32.mul(key, 4 * upTo(size, 4))),
+          element(inputs[y], row, 4 * size),
+          count,
+        );
+      });
     },
   };
 }
 
-/** A query row. Arrays over the keys follow each other in memory: first the kept products. */
+/** Bytes of an array over the keys; the padding spreads arrays over the sets of a cache. */
+export const arrayBytes = ({ S }: AttentionSizes): number => 4 * (upTo(S, 8) + 16);
+
+/** Rows of a tile: some thousand pairs, in whole groups. */
+export function rowsOfTile({ T, S }: AttentionSizes): number {
+  const tiles = Math.ceil(T / Math.max(12, Math.min(66, Math.floor(8192 / S))));
+  return upTo(Math.ceil(T / tiles), GROUP);
+}
+
+/** A tile of query rows of a head of a sample. */
+export interface Tile {
+  readonly call: AttentionCall;
+  readonly b: Local<"i32">;
+  readonly h: Local<"i32">;
+  /** The head's index among the B H heads of all samples. */
+  readonly index: I32;
+  /** The first row, and the number of rows, of which those from T on do not exist. */
+  readonly first: Local<"i32">;
+  readonly rows: number;
+  readonly products: readonly Product[];
+  /** Packed keys of each product. */
+  readonly packed: readonly I32[];
+  readonly inputs: readonly I32[];
+  /** Memory: first `pairElements`, then what the operation needs. */
+  readonly memory: I32;
+  /** Arrays over the keys that each row has: one for each product, then those of the operation. */
+  readonly arrays: number;
+}
+
+/** Elements of a tile's copy of the rows of x of a product. */
+const copyElements = (rows: number, { size }: Product): number => rows * upTo(size, 8);
+
+/** Elements of memory that the pairs of a tile need: copies, a vector for `rowCopy`'s flag, which nothing reads, and arrays. */
+export const pairElements = (
+  sizes: AttentionSizes,
+  { rows, products, arrays }: Pick<Tile, "rows" | "products" | "arrays">,
+): number =>
+  products.reduce((sum, of) => sum + copyElements(rows, of), rows * arrays * arrayBytes(sizes) / 4 + 4);
+
+/** A query row. Its arrays follow each other in memory: first the products. */
 export interface QueryRow {
   readonly i: I32;
   /** The keys of its range, in vectors: from `start` to before `end`. */
@@ -94,76 +116,69 @@ export interface QueryRow {
   readonly end: I32;
   /** Address of the entry of key 0 in the first array; in the others it is multiples of `arrayBytes` further. */
   readonly memory: I32;
+  /** Writes what is made of the products with keys j to j + 3, whose entries begin at an address. */
+  readonly kept: (at: I32, j: I32) => Local<"v128">[];
 }
 
-/** Bytes of an array over the keys. */
-export const arrayBytes = ({ S }: AttentionSizes): number => 4 * upTo(S, 4);
-
-/** A tile of query rows of a head. Each row has `arrays` arrays in `memory`, two rows at a time. */
-export interface Tile {
-  readonly call: AttentionCall;
-  readonly head: HeadOfSample;
-  /** The head's index among the B H heads of all samples. */
-  readonly index: I32;
-  /** The first row, and the number of rows of every tile but the last. */
-  readonly first: I32;
-  readonly rows: number;
-  readonly memory: I32;
-  readonly arrays: number;
-  /** The extra inputs of the attention. */
-  readonly extras: readonly I32[];
+/** Writes products to the arrays of all rows. */
+function writeProducts(f: Func, tile: Tile, count: I32, arrays: I32): void {
+  const { call, call: { sizes, sizes: { T, S, H, HKV } }, b, h, first, rows, inputs } = tile;
+  const bytes = arrayBytes(sizes);
+  const query = f.let(i32.add(i32.mul(i32.add(i32.mul(b, T), first), H), h));
+  const keys = f.let(i32.add(i32.mul(b, HKV), keyHead(call, h)));
+  let copies = tile.memory;
+  tile.products.forEach((of, k) => {
+    const { x, size, scale } = of;
+    const [width, depth] = [4 * upTo(size, 8), 4 * upTo(size, 4)];
+    const copy = rowCopy(f, { columns: size, stride: 4 * H * size }, rows, scale);
+    const from = f.let(copies);
+    f.call(copy, from, element(inputs[x], query, 4 * size), count, i32.sub(arrays, 16));
+    const dot = product(f, GROUP, { aRow: width, aStep: 4, bStep: 32, cRow: tile.arrays * bytes });
+    const panels = f.let(element(tile.packed[k], keys, upTo(S, 8) * depth));
+    f.loop(0, count, GROUP, (row) => {
+      const { lo, hi } = groupOf(f, call, i32.add(first, row), GROUP, 0, upTo(S, 8));
+      const a = f.let(element(from, row, width));
+      const c = f.let(i32.add(element(arrays, row, tile.arrays * bytes), k * bytes));
+      f.loop(lo, hi, 8, (j) => f.call(dot, a, element(panels, j, depth), element(c, j), depth / 4));
+    });
+    copies = i32.add(from, 4 * copyElements(rows, of));
+  });
 }
-
-/** Rows of a tile: some thousand pairs, and a multiple of four. */
-export const rowsOfTile = ({ T, S }: AttentionSizes): number =>
-  Math.min(upTo(T, 4), Math.max(4, Math.min(64, Math.floor(8192 / S) & ~3)));
 
 /** Calls `visit` for every row of a tile whose range has a key, with its products in memory. */
-export function forRows(
-  f: Func,
-  { call, head: { b, h, keyHead }, first, rows, memory, arrays, extras }: Tile,
-  products: readonly Product[],
-  visit: (row: QueryRow) => void,
-): void {
-  const { T, S, H, HKV } = call.sizes;
-  const bytes = arrayBytes(call.sizes);
-  const rangeOf = (i: I32) => {
-    const { start = int(0), end = int(S) } = keysOf(f, call, i);
-    return { start: f.let(roundedDown(start)), end: f.let(roundedUp(end)) };
-  };
-  const last = lesser(f, i32.add(first, rows), T);
-  f.loop(first, last, 2, (i) => {
-    const both = [i, lesser(f, i32.add(i, 1), T - 1)];
-    const [{ start }, { end }] = both.map(rangeOf);
-    const points = both.map((i) => pointsOf(f, call, { b, h, i, extras }));
-    products.forEach(({ x, y, size, kept }, k) => {
-      const row = (i: I32): I32 => i32.add(i32.mul(i32.add(i32.mul(b, T), i), H), h);
-      const queries = both.map((i) => f.let(element(x, row(i), 4 * size)));
-      const keys = {
-        first: f.let(element(y, i32.add(i32.mul(b, S * HKV), keyHead), 4 * size)),
-        ...{ stride: 4 * HKV * size, count: S, size },
-      };
-      f.loop(start, end, 4, (j) => {
-        dots(f, queries, keys, j).forEach((values, r) => {
-          f.store(element(memory, j), kept(values, points[r], j), (arrays * r + k) * bytes);
-        });
-      });
-    });
-    f.loop(i, lesser(f, i32.add(i, 2), last), 1, (row) => {
-      const range = rangeOf(row);
-      const at = f.let(element(memory, i32.sub(row, i), arrays * bytes));
-      f.if(i32.ltU(range.start, range.end), () => visit({ i: row, ...range, memory: at }));
+export function forRows(f: Func, tile: Tile, visit: (row: QueryRow) => void): void {
+  const { call, call: { sizes, attrs }, b, h, first, rows, products, inputs } = tile;
+  const extras = inputs.slice(inputs.length - extrasOf(attrs).length);
+  const count = lesser(f, i32.sub(sizes.T, first), rows);
+  const bytes = arrayBytes(sizes);
+  const arrays = f.let(i32.add(tile.memory, 4 * pairElements(sizes, tile) - rows * tile.arrays * bytes));
+  writeProducts(f, tile, count, arrays);
+  f.loop(0, count, 1, (row) => {
+    const i = f.let(i32.add(first, row));
+    const { start = int(0), end = int(sizes.S) } = keysOf(f, call, i);
+    const range = { start: f.let(i32.and(start, -4)), end: f.let(i32.and(i32.add(end, 3), -4)) };
+    f.if(i32.ltU(range.start, range.end), () => {
+      const memory = f.let(element(arrays, row, tile.arrays * bytes));
+      const points = pointsOf(f, call, { b, h, i, extras });
+      const kept = (at: I32, j: I32) =>
+        products.map((of, k) => f.let(of.kept(load("v128", at, k * bytes), points, j)));
+      visit({ i, ...range, memory, kept });
     });
   });
 }
 
-/** Calls `visit` for every four keys of a row: the address of their entries in the first array, and their indices. */
+/** Calls `visit` for every four keys of a row: the address of their entries in the first array, and the first key. */
 export function forKeys(
   f: Func,
   { memory, start, end }: QueryRow,
-  visit: (at: I32, keys: V128) => void,
+  visit: (at: Local<"i32">, j: Local<"i32">) => void,
 ): void {
+  const j = f.let(start);
   f.loop(element(memory, start), f.let(element(memory, end)), 16, (at) => {
-    visit(at, i32x4.add(i32x4.splat(i32.shrU(i32.sub(at, memory), 2)), LANES));
+    visit(at, j);
+    f.set(j, i32.add(j, 4));
   });
 }
+
+/** Indices of four keys from j on. */
+export const keysFrom = (j: I32): V128 => i32x4.add(i32x4.splat(j), LANES);

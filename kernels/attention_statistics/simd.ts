@@ -1,17 +1,27 @@
-// Statistics of the attention matrix in WebAssembly. A block handles a tile of query rows of one head: it computes the scores
-// of two rows at a time, from them the weights of each row, and sums over the row, in its thread's own memory; one record of
-// sums per block goes to scratch. A pair that is not visible has the score -Infinity and the weight 0.
+// Statistics of the attention matrix in WebAssembly. A block handles a tile of query rows of one head: it computes their scores,
+// from them the weights of each row, and sums over the row, in its thread's own memory; one record of sums per block goes to
+// scratch. A pair that is not visible has the score -Infinity and the weight 0.
 import { double, element, f32, f32x4, f64, float, type Func, i32, i32x4, load } from "../../src/wasm/mod.ts";
 import { type F32, type F64, type I32, int, loadSplat, type Local, select } from "../../src/wasm/mod.ts";
 import { type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS } from "../attention/activations.ts";
+import { upTo } from "../attention/simd/tiles.ts";
 import { isKnown, TINY, weightsOf } from "../attention/simd/weights.ts";
 import { attentionSizes, hasRowTerm, isBernoulli, isNormalised, queryOffset } from "../attention/sizes.ts";
 import type { AttentionSizes } from "../attention/sizes.ts";
 import { exp, log } from "../expression/vector_functions.ts";
-import { arrayBytes, forKeys, forRows, type QueryRow, scoresOf, type Tile } from "./pairs.ts";
+import {
+  arrayBytes,
+  forKeys,
+  forRows,
+  keysFrom,
+  pairElements,
+  type QueryRow,
+  scoresOf,
+  type Tile,
+} from "./pairs.ts";
 import { largestOf, type RecordOfSums, simdOfTiles, type Sums, vectorCount, vectorSum } from "./sums.ts";
 import { ATTENTION_TABLE, columnNames, type StatisticsAttrs, wasmColumns } from "./table.ts";
 
@@ -44,15 +54,16 @@ function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
   const [seen, finite] = [vectorCount(f), vectorCount(f)];
   const [highest, placed] = [f.let(f32x4.splat(-Infinity)), f.let(f32x4.splat(-Infinity))];
   const moments = vectorSum(f, { squares: true });
-  forKeys(f, row, (at, keys) => {
-    const s = f.let(load("v128", at));
+  forKeys(f, row, (at, j) => {
+    const [s] = row.kept(at, j);
+    f.store(at, s);
     seen.add(f32x4.ne(s, -Infinity));
     const isFinite = f.let(f32x4.lt(f32x4.abs(s), Infinity));
     finite.add(isFinite);
     moments.add(f.let(v128.and(s, isFinite)));
     f.set(highest, f32x4.pmax(highest, v128.select(isFinite, s, -Infinity)));
     // Learned keys have no position.
-    const isPlaced = attrs.extra > 0 ? i32x4.ltS(keys, sizes.S - attrs.extra) : undefined;
+    const isPlaced = attrs.extra > 0 ? i32x4.ltS(keysFrom(j), sizes.S - attrs.extra) : undefined;
     f.set(placed, f32x4.pmax(placed, isPlaced ? v128.select(isPlaced, s, -Infinity) : s));
   });
   return {
@@ -92,7 +103,7 @@ function sumsOfWeights(
   const sequence = sizes.S - attrs.extra;
   const place = f.let(f32x4.splat(f32.fromS(i32.add(row.i, queryOffset(sizes, attrs)))));
   const threshold = f.let(f32x4.splat(f32.div(0.01, f32.fromU(n))));
-  forKeys(f, row, (at, keys) => {
+  forKeys(f, row, (at, j) => {
     const s = f.let(load("v128", at));
     const isSeen = f.let(f32x4.ne(s, -Infinity));
     const weight = weightsOf(f, attrs, s, term);
@@ -101,9 +112,9 @@ function sumsOfWeights(
     mass.add(a);
     const logA = isBernoulli(attrs) ? f.let(weight.logA) : weight.logA;
     logs.add(f.let(v128.and(f32x4.mul(a, logA), f32x4.gt(a, 0))));
-    const weighted = f.let(f32x4.mul(a, f32x4.sub(place, f32x4.fromS(keys))));
+    const weighted = f.let(f32x4.mul(a, f32x4.sub(place, f32x4.fromS(keysFrom(j)))));
     if (attrs.extra > 0) {
-      const isLearned = f.let(i32x4.geS(keys, sequence));
+      const isLearned = f.let(i32x4.geS(keysFrom(j), sequence));
       learned.add(f.let(v128.and(a, isLearned)));
       f.set(weighted, v128.andnot(weighted, isLearned));
     }
@@ -249,16 +260,16 @@ function statisticsOfRow(
 }
 
 /** Adds the rows of a tile to the sums. */
-function addTile(f: Func, tile: Tile, sums: Sums, [q, k, terms]: readonly I32[]): void {
-  const { first, rows, call: { sizes } } = tile;
+function addTile(f: Func, tile: Tile, sums: Sums): void {
+  const { first, index, call: { sizes }, inputs } = tile;
   const attrs = tile.call.attrs as StatisticsAttrs;
-  const weights = arrayBytes(sizes);
-  const columns = f.let(i32.add(tile.memory, 4 * weights));
+  const rows = upTo(tile.rows, 4);
+  const columns = f.let(i32.add(tile.memory, 4 * pairElements(sizes, tile)));
   f.zero(columns, 12 * rows);
-  const term = hasRowTerm(attrs) ? f.let(element(terms, tile.index, 4 * sizes.T)) : undefined;
-  forRows(f, tile, [scoresOf(q, k, tile.call)], (row) => {
+  const term = hasRowTerm(attrs) ? f.let(element(inputs[2], index, 4 * sizes.T)) : undefined;
+  forRows(f, tile, (row) => {
     const column = (i: I32): I32 => element(columns, i32.sub(i, first));
-    statisticsOfRow(f, row, { sizes, attrs, sums, weights, rows }, term, column);
+    statisticsOfRow(f, row, { sizes, attrs, sums, weights: arrayBytes(sizes), rows }, term, column);
   });
   addEntropies(f, columns, rows, sums);
 }
@@ -266,12 +277,15 @@ function addTile(f: Func, tile: Tile, sums: Sums, [q, k, terms]: readonly I32[])
 /** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and its extras. */
 export function statisticsSimd({ inputs: [q, k], attrs }: Call<StatisticsAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
+  const call = { sizes: attentionSizes([q, k, k]), attrs };
   return simdOfTiles({
     label: "attention statistics",
-    call: { sizes: attentionSizes([q, k, k]), attrs },
+    call,
     record: RECORD,
-    arrays: 2,
-    numbers: 3,
+    products: [scoresOf(call)],
+    arrays: 1,
+    // Those of addEntropies; rows are rounded up to vectors.
+    numbers: 4,
     add: addTile,
     ofSample: ["rows", "squares"],
     sample(head, sample) {

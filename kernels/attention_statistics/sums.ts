@@ -6,9 +6,7 @@ import type { F32, F64, I32, Local, V128 } from "../../src/wasm/mod.ts";
 import { double, f32, v128 } from "../../src/wasm/mod.ts";
 import type { Phase, Simd } from "../../src/graph/simd.ts";
 import type { AttentionCall } from "../attention/simd/points.ts";
-import { upTo } from "../attention/simd/tiles.ts";
-import { extrasOf } from "../attention/sizes.ts";
-import { headOf, rowsOfTile, type Tile } from "./pairs.ts";
+import { packedElements, packPhase, pairElements, type Product, rowsOfTile, type Tile } from "./pairs.ts";
 
 /** A head's sums by name. */
 export type SumsByName = (name: string) => F64;
@@ -98,11 +96,12 @@ export interface TileSums {
   readonly label: string;
   readonly call: AttentionCall;
   readonly record: RecordOfSums;
-  /** Arrays over the keys that each row of a tile has in memory, and numbers that each of its rows has after them. */
+  readonly products: readonly Product[];
+  /** Arrays over the keys that each row of a tile has besides the products, and numbers that each of its rows has. */
   readonly arrays: number;
   readonly numbers: number;
   /** Writes the code that adds the rows of a tile to the sums. */
-  readonly add: (f: Func, tile: Tile, sums: Sums, inputs: readonly I32[]) => void;
+  readonly add: (f: Func, tile: Tile, sums: Sums) => void;
   /** Names of sums that `sample` needs for each sample separately. */
   readonly ofSample?: readonly string[];
   /** Called after each sample, with the sums of the head and those of the sample. */
@@ -111,26 +110,28 @@ export interface TileSums {
   readonly columns: (sums: SumsByName) => readonly F64[];
 }
 
-/** The phases of an operation: one record of sums for each tile, then the columns of each head. */
+/** The phases of an operation: packed keys, one record of sums for each tile, then the columns of each head. */
 export function simdOfTiles(of: TileSums): Simd {
-  const { label, call, record, arrays } = of;
-  const { sizes: { B, T, H, S } } = call;
-  const rows = rowsOfTile(call.sizes);
+  const { label, call, call: { sizes, sizes: { B, T, H } }, record, products } = of;
+  const rows = rowsOfTile(sizes);
   const tiles = Math.ceil(T / rows);
+  const shape = { call, rows, products, arrays: products.length + of.arrays };
   return {
-    scratch: [2 * record.names.length * B * H * tiles],
-    own: 2 * arrays * upTo(S, 4) + of.numbers * rows,
-    phases: [{
+    scratch: [
+      2 * record.names.length * B * H * tiles,
+      ...products.map((product) => packedElements(sizes, product)),
+    ],
+    own: pairElements(sizes, shape) + of.numbers * rows,
+    phases: [packPhase(`${label} keys`, sizes, products, 1), {
       label,
       blocks: B * H * tiles,
-      kernel(f, block, { inputs, scratch: [scratch], own }) {
+      kernel(f, block, { inputs, scratch: [records, ...packed], own }) {
         const index = f.let(i32.divU(block, tiles));
-        const sums = newSums(f, record);
+        const [b, h] = [f.let(i32.divU(index, H)), f.let(i32.remU(index, H))];
         const first = f.let(i32.mul(i32.remU(block, tiles), rows));
-        const extras = inputs.slice(inputs.length - extrasOf(call.attrs).length);
-        const head = headOf(f, index, call);
-        of.add(f, { call, head, index, first, rows, memory: own, arrays, extras }, sums, inputs);
-        const at = f.let(element(scratch, block, bytesOf(record)));
+        const sums = newSums(f, record);
+        of.add(f, { ...shape, b, h, index, first, packed, inputs, memory: own }, sums);
+        const at = f.let(element(records, block, bytesOf(record)));
         record.names.forEach((name, k) => f.store(at, sums.of(name), 8 * k));
       },
     }, mergePhase(of, tiles)],
