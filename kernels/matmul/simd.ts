@@ -134,8 +134,10 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   });
 }
 
-/** Whether an operand is packed: not if its rows lie as a tile reads them, if it stays in the cache as it is, or for few rows. */
-const packsA = ({ M, N, K, transA }: Product): boolean => transA && (M * K > CACHED || N > 256);
+/** Whether a is packed: a transposed a for many columns, if it is large, or if the cache would hold few of its rows at once. */
+const packsA = ({ M, N, K, transA }: Product): boolean =>
+  transA && (N > 256 || M * K > 2 ** 19 || M % 1024 === 0);
+/** Whether b is packed: not for few rows, or if it stays in the cache as it is. */
 const packsB = ({ M, N, K, transB }: Product): boolean => transB || (N * K > CACHED && M > 2 * ROWS);
 
 /** One matrix of the batch per block. */
