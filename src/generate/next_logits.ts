@@ -136,7 +136,7 @@ export async function nextLogits(
   const yieldIfDue = periodicYield();
   const reasonFor = (longest: number): string | undefined => {
     if (!cache) return "the cache is off";
-    if (hooks) return "hooks may look from one position at another";
+    if (hooks) return "hooks may use any position";
     return longest > context ? `the context of ${context} positions is full` : undefined;
   };
   const runCached = async (texts: readonly (readonly number[])[]): Promise<Program> => {
@@ -185,7 +185,7 @@ export async function nextLogits(
   };
 }
 
-/** The effects that replace every cached row by the row that the input `parents`, u32 [rows], gives for it. */
+/** The effects that replace every cached row i by row `parents[i]`; `parents` is an input, u32 [rows]. */
 function reorderGraph(model: LanguageModel, rows: number): Tensor[] {
   const parents = input("parents", [rows], "u32");
   return cachedGraph(model, rows, 1).states.map((state) => {

@@ -69,8 +69,8 @@ export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling)
 }
 
 /**
- * Restricts logits or log-probabilities, by id, to the tokenizer's ids: ids of the model beyond the tokenizer's are left out,
- * and ids that have no token become -Infinity.
+ * Restricts logits or log-probabilities, indexed by id, to the tokenizer's ids: ids of the model beyond the tokenizer's are
+ * left out, and the values of ids without a token become -Infinity.
  */
 export function ofTokens({ size, hasToken }: Tokenizer, values: ArrayLike<number>): ArrayLike<number> {
   if (!hasToken && size === values.length) return values;

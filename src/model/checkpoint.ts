@@ -36,7 +36,7 @@ function withHash(state: object): string {
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(text)}"\n}\n`;
 }
 
-/** Adds state.json, which holds the hashes of all files, to the files of a checkpoint. */
+/** Adds state.json, which holds the hashes of all other files, to the files of a checkpoint. */
 export function sealFiles(
   files: Readonly<Record<string, Uint8Array>>,
   state: Omit<RunState, "files">,
@@ -86,7 +86,7 @@ export async function readChecked(path: string, name: string, state: RunState): 
   return bytes;
 }
 
-/** A checkpoint's configuration. Older ones lack `model.head`; their head always used exact backpropagation. */
+/** A checkpoint's configuration. Older checkpoints lack `model.head`; their head always used exact backpropagation. */
 function savedConfig(source: Uint8Array, place: string): Record<string, unknown> {
   const { model, ...rest } = parseConfig(source, place);
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };

@@ -16,7 +16,7 @@ export interface HookRun {
   readonly vocabulary: number;
 }
 
-/** Calls a hook with the step's context; errors are prefixed with the place. */
+/** Calls a hook with the step's context. Error messages start with the file, the export and the step (`place`). */
 function call<T>(
   { file, keys }: LoadedHooks,
   { seed, vocabulary }: HookRun,

@@ -14,7 +14,7 @@ import { describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts
 export interface StepContext {
   /** The step about to run, from 1. */
   readonly step: number;
-  /** Random stream seeded by the run's seed and this step: the same numbers in every run and after a resume. */
+  /** Random stream seeded by the run's seed and this step, so that repeated and resumed runs draw the same numbers. */
   readonly random: RandomStream;
   /** Vocabulary size V: ids of a batch are 0 to V - 1. */
   readonly vocabulary: number;
@@ -31,7 +31,7 @@ export interface MetricContext {
   readonly vocabulary: number;
   /** Values of the keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
-  /** Reads every parameter by name. */
+  /** Reads the values of all parameters, keyed by name. */
   parameters(): Promise<Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>>;
 }
 
@@ -76,13 +76,13 @@ export interface Metric {
  * @category Training
  */
 export interface Hooks {
-  /** Functions that replace tensors, by glob over their taps. */
+  /** Functions that replace tensors, keyed by a glob over tap names. */
   readonly taps?: Readonly<Record<string, TapHook>>;
-  /** Modifiers of attention scores, by glob over their taps. */
+  /** Functions that return modifiers of attention scores, keyed by a glob over tap names. */
   readonly scores?: Readonly<Record<string, ScoreHook>>;
-  /** Transforms training batches, not those of evaluation. Ids must be below the vocabulary size; targets too, or be IGNORE. */
+  /** Transforms training batches, but not evaluation batches. Ids and targets must be below V; a target may also be IGNORE. */
   readonly batch?: (batch: Batch, context: StepContext) => Batch;
-  /** Returns globs of the parameters that this step freezes, together with their optimizer moments. */
+  /** Returns globs over parameter names. This step leaves matching parameters and their optimizer states unchanged. */
   readonly freeze?: (context: StepContext) => readonly string[];
   /** User-defined metrics. */
   readonly metrics?: readonly Metric[];
@@ -109,7 +109,7 @@ const functionFault: Fault = (value) =>
   typeof value === "function" ? undefined : `expected a function, found ${describe(value)}`;
 
 const tableFault: Fault = (table) => {
-  const expected = "expected an object of functions by tap pattern";
+  const expected = "expected an object that maps tap patterns to functions";
   if (!isRecord(table)) return `${expected}, found ${describe(table)}`;
   const wrong = Object.entries(table).find(([, hook]) => functionFault(hook));
   return wrong && `${expected}, found ${JSON.stringify(wrong[0])}: ${describe(wrong[1])}`;

@@ -130,7 +130,7 @@ export async function readParameters(
 }
 
 /**
- * Writes tensors by parameter name into a flat state.
+ * Writes tensors, keyed by parameter name, into a flat state.
  *
  * @param place where the tensors come from, for error messages
  * @throws {UserError} if a tensor is missing, is not in the model, or has another shape
@@ -162,7 +162,7 @@ export function writeParameters(
 
 /** A flat state of an optimizer, and the parameters that use it. */
 export interface OptimizerState {
-  /** Its name on the device, in checkpoints, and after the parameter's name in taps: `exp_avg`. */
+  /** Its name on the device and in checkpoints, such as `exp_avg`. A tap is named after the parameter and then this state. */
   readonly name: string;
   /** The parameters that use it, in storage order. */
   readonly slots: readonly Slot[];

@@ -16,7 +16,7 @@ export interface OpenModel extends Disposable {
   readonly model: LanguageModel;
 }
 
-/** The device, and for the choice of "auto", the expected number of forward passes. */
+/** The device, and the expected number of forward passes, by which "auto" chooses it. */
 export interface OpenModelOptions extends Passes {
   /** "auto", "webgpu", "cpu" or "reference". Default: `device` of the configuration. */
   readonly device?: string;

@@ -73,7 +73,7 @@ export function tokenId({ tokenizer }: LanguageModel, text: string, what: string
   throw new UserError(`${what}: expected one token, found ${ids.length} in ${JSON.stringify(text)}.`);
 }
 
-/** Positions of a pass over at most `longest` ids: `longest`, or the full context if there are hooks, which may rely on it. */
+/** Number of positions of a pass over at most `longest` ids; with hooks the full context, because they may rely on it. */
 export function passLength({ context, hooks }: LanguageModel["architecture"], longest: number): number {
   return hooks ? context : Math.max(1, Math.min(context, longest));
 }

@@ -8,19 +8,19 @@ import { type Architecture, type BlockChoices, decoderParameters } from "../nn/m
 import { layout } from "./layout.ts";
 
 /**
- * Bytes of JavaScript's heap for the graph and plan of a step, per block and pass. Measured: 496 MiB of heap overflow between
- * 4,000 and 5,000 of the simplest blocks.
+ * Bytes of JavaScript's heap for the graph and plan of a step, per block and pass. Measured: a heap of 496 MiB overflows
+ * between 4,000 and 5,000 of the simplest blocks.
  */
 export const GRAPH_BYTES = 100 * 1024;
 
-/** The keys that scale a run's memory, by path. */
+/** Paths of the keys that scale a run's memory. */
 const KEYS = (
   "model.layers model.dim model.context model.vocabulary model.heads model.block.mlp.factor " +
   "model.block.attention.value_dim model.block.attention.extra_keys tokenizer.size train.batch train.accumulate " +
   "sample.tokens"
 ).split(" ");
 
-/** Numbers that stand for defaults that are null: GPT-2's vocabulary, the default model.dim for a width. */
+/** Values to compare with where the default is null: GPT-2's vocabulary size, the default model.dim for a width. */
 const USUAL: Readonly<Record<string, number>> = {
   "model.vocabulary": 50257,
   "model.block.attention.value_dim": 128,
@@ -56,8 +56,8 @@ const unmodified = ({ attention, ...block }: BlockChoices): BlockChoices => {
 
 /**
  * Number of elements of a model's flat parameter storage, computed without listing the parameters of every block, because the
- * blocks after those of `blocks` are identical. Learned tables of user-defined modifiers, which only their file defines, do not
- * count.
+ * blocks after those of `blocks` are identical. Learned tables of user-defined modifiers, whose sizes only their file defines,
+ * are not included.
  */
 export function parameterElements(architecture: Architecture): number {
   const { layers, block, blocks = [] } = architecture;

@@ -4,15 +4,15 @@ import type { Taps } from "../nn/mod.ts";
 
 /** Taps that record the tensors of a forward pass, and the tensors that they have recorded. */
 export interface ActivationCache extends Taps {
-  /** Every recorded tensor by tap, in the order of the pass. */
+  /** Every recorded tensor, keyed by tap, in the order of the pass. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The tensors that `wants` selects. */
   selected(): Record<string, Tensor>;
-  /** The output of each attention, by `blocks.N.attn`. */
+  /** The output of each attention layer, keyed by `blocks.N.attn`. */
   readonly attentions: ReadonlyMap<string, Tensor>;
 }
 
-/** Taps that record every tensor, except those that a fused kernel does not write out unless `wants` selects them. */
+/** Taps that record every tensor. A fused kernel writes out, and so records, an inner tensor only if `wants` selects it. */
 export function activationCache(wants: (name: string) => boolean = () => false): ActivationCache {
   const tensors = new Map<string, Tensor>();
   const attentions = new Map<string, Tensor>();

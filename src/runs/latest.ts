@@ -103,7 +103,7 @@ async function updateLatest(dir: string, target: string, time: string): Promise<
   }
 }
 
-/** Points `latest` in the folder of runs at a run, unless a newer one has a checkpoint; one level up, also at its sweep. */
+/** Points `latest` at a run, unless a newer run has a checkpoint. For a run of a sweep, also updates `latest` one level up. */
 export async function pointLatest(run: RunFolder): Promise<void> {
   const path = resolve(run.path);
   const time = runTime(path);

@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { refused, UserError } from "../base/errors.ts";
 
-/** Whether the lock file is removed at the end; not on Windows, which has no inodes to distinguish a file from a new one. */
+/** Whether the lock file is removed at the end; not on Windows, where no inode distinguishes it from a new file. */
 const REMOVES = Deno.build.os !== "windows";
 
 /** The missing folders on a path, deepest first. */
@@ -17,7 +17,7 @@ const TRIES = 100;
 
 /**
  * Opens and locks the file at `path`; undefined if another process holds the lock. If the holder removed the file in between,
- * the lock excludes nobody, because the next process creates a new file: releases it and tries the new one.
+ * a lock on it excludes nobody, because the next process creates a new file; it is then released and the new file is tried.
  */
 async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
   for (let left = TRIES; left > 0; left--) {
@@ -43,9 +43,9 @@ async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
 }
 
 /**
- * Locks a folder, created if missing, against other processes until it is disposed: the file `.lock` in it is locked. On
- * disposal, the file is removed (except on Windows), and so are folders that were created and are still empty. Throws
- * UserError if another process holds the lock ("another process is WHAT") or the file system fails.
+ * Locks a folder against other processes until the result is disposed, by a lock on the file `.lock` in it. A missing folder
+ * is created. On disposal, the file is removed (except on Windows), and so are folders that were created and are still empty.
+ * Throws UserError if another process holds the lock ("another process is WHAT") or the file system fails.
  */
 export async function lockFolder(folder: string, what: string): Promise<Disposable> {
   const missing = await missingFolders(folder);

@@ -86,7 +86,7 @@ async function runNamesIn(runs: string): Promise<string[]> {
 
 const firstNames = (names: readonly string[]): string => names.slice(0, 8).join(", ");
 
-/** The newest run that a path names below the folders of sweeps. */
+/** The newest of the runs that are found at `path` below the folders of sweeps. */
 async function classifyInSweeps(path: string, sweeps: readonly string[]): Promise<ResolvedRun | null> {
   let newest: ResolvedRun | null = null;
   for (const sweep of sweeps) {
@@ -100,8 +100,8 @@ async function classifyInSweeps(path: string, sweeps: readonly string[]): Promis
 const MOST_CANDIDATES = 5;
 
 /**
- * The run or checkpoint at `<start>/<rest>`: `start`, of at least four characters, begins the time or id of a run
- * (`20261128-1544`, `965dd54b`), and `rest` is a path in its folder. Throws UserError if several runs begin with `start`.
+ * The run or checkpoint at `<start>/<rest>`, where `start` is a prefix, of at least four characters, of a run's time or id
+ * (`20261128-1544`, `965dd54b`), and `rest` is a path in the run's folder. Throws UserError if `start` fits several runs.
  */
 async function classifyByTime(path: string, runs: string): Promise<ResolvedRun | null> {
   const [start, ...rest] = normalize(path).split(sep);

@@ -138,7 +138,7 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** Creates a symbolic link, which needs permissions for the whole file system; false, without a prompt, if they are missing. */
+/** Creates a symbolic link, which needs permissions for the whole file system. If they are missing, returns false. */
 async function symlink(target: string, path: string): Promise<boolean> {
   for (const name of ["read", "write"] as const) {
     if ((await Deno.permissions.query({ name })).state !== "granted") return false;
@@ -227,7 +227,7 @@ export async function createRunFolder(
  * Writes the checkpoint of a step atomically and returns its path: its files are written to `checkpoints/.<step>.tmp` and
  * synced, and the folder is renamed to `checkpoints/<step>`; it replaces a checkpoint of the same step, which exists if the run
  * was resumed from an earlier step. Unfinished files of earlier processes in `checkpoints/` are removed first. Throws
- * UserError with the system's reason (a full disk).
+ * UserError with the system's reason, such as a full disk.
  */
 export async function writeCheckpoint(
   run: RunFolder,

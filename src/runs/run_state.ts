@@ -49,13 +49,13 @@ export interface RunState {
   readonly non_finite?: NonFinite;
   /** SHA-256 of the data that the run reads; absent in older checkpoints. */
   readonly data?: string;
-  /** Number and SHA-256 of the log's records before that of this checkpoint; absent in older checkpoints. */
+  /** Number and SHA-256 of the log's records that precede this checkpoint's own record; absent in older checkpoints. */
   readonly log?: LogSeal;
   /** The adapter of the device on which the run computed the checkpoint. */
   readonly device: string;
   /** The kind of that device, on which the run continues; absent in older checkpoints. */
   readonly device_kind?: string;
-  /** If measurements chose the device: the estimated seconds of the run on each. */
+  /** If the device was chosen by measurements: the estimated duration of the run on each device, in seconds. */
   readonly device_estimates?: { readonly webgpu: number; readonly cpu: number };
   /** The user files that it ran, with their hashes; absent if there were none, and in older checkpoints. */
   readonly code?: readonly CodeFile[];
@@ -66,7 +66,7 @@ export interface RunState {
 /** The kind of a field, and if it is an object, the fields in it. */
 interface Field {
   readonly kind: Kind;
-  /** It may be missing, as in older checkpoints. */
+  /** True if the field may be missing, as in older checkpoints. */
   readonly optional?: true;
   readonly inside?: Readonly<Record<string, Field>>;
 }

@@ -5,10 +5,10 @@ import type { WarningRecord } from "../log/records.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
 import type { CodeFile, RunState } from "../runs/run_state.ts";
 
-/** The fields of state.json with the hashes of the data and the code that a run reads. */
+/** The fields of state.json that hold the hashes of the data and the code that a run reads. */
 export type Inputs = Pick<RunState, "data" | "code">;
 
-/** How to compare the data, or the code, of a run with its checkpoint's. */
+/** How to compare a run's data, or its code, with the hash in a checkpoint. */
 interface Comparison {
   /** Code of the warning that is logged when a difference is accepted. */
   readonly code: string;
@@ -57,7 +57,7 @@ const COMPARISONS: readonly Comparison[] = [
   },
 ];
 
-/** The differences of a run's data and code (`now`) from its checkpoint's (`sealed`); a hash that either lacks is skipped. */
+/** Lists how a run's data and code (`now`) differ from its checkpoint's (`sealed`). A hash that one side lacks is skipped. */
 export function changesOf(sealed: Inputs, now: Inputs, config: Config): { code: string; message: string }[] {
   return COMPARISONS.flatMap(({ code, differs }) => {
     const message = differs(sealed, now, config);

@@ -22,7 +22,7 @@ interface StepProgram {
 
 /** A run with its programs compiled and its parameters on the device. */
 export interface ReadyRun extends Disposable {
-  /** Step programs: one for each set of `track` entries that are due at the same step, by the key of `plansOf`. */
+  /** Step programs: one for each set of `track` entries that are due at the same step, keyed as in `plansOf`. */
   readonly steps: ReadonlyMap<string, StepProgram>;
   /** The table into which each step writes its metrics (loss, squared gradient norm). */
   readonly table: Table;
@@ -36,7 +36,7 @@ export interface ReadyRun extends Disposable {
   readonly from: Checkpoint | undefined;
 }
 
-/** The graphs of a run's steps: one for each set of `track` entries that are due at the same step, by the key of `plansOf`. */
+/** The graphs of a run's steps: one for each set of `track` entries that are due at the same step, keyed as in `plansOf`. */
 export function stepGraphs(model: Model): Map<string, StepGraph> {
   const { config, architecture, layout } = model;
   checkGraphs(config);
@@ -55,9 +55,9 @@ export async function putStart(device: Device, { config, layout, start }: Experi
 }
 
 /**
- * Compiles a run's programs and puts initial or checkpointed parameters on the device. Nothing is written.
+ * Compiles a run's programs and puts initial or checkpointed parameters on the device. Writes no files.
  *
- * @throws {UserError} if the device is too small for the model, or the checkpoint is damaged or has other shapes
+ * @throws {UserError} if the device is too small for the model, or the checkpoint is damaged or does not fit the model
  */
 export async function compileRun(
   experiment: Experiment,

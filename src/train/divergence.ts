@@ -6,7 +6,7 @@ import type { WarningRecord } from "../log/records.ts";
 /** The state of a run without non-finite steps. */
 export const ALL_FINITE: NonFinite = { streak: 0, warned: 0 };
 
-/** Whether the log already has a warning from the interval between two evaluations that the step is in. */
+/** Whether the log already has a warning from the interval between two evaluations to which the step belongs. */
 const isWarned = ({ warned }: NonFinite, step: number, every: number): boolean =>
   warned > 0 && Math.ceil(warned / every) === Math.ceil(step / every);
 

@@ -65,7 +65,7 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
   return source.evaluation(split).answers === true;
 }
 
-/** Indices of the batches to evaluate: all if `limit` is 0, else `limit`, evenly spread; at least one per source of a mixture. */
+/** Indices of the batches to evaluate: `limit`, evenly spaced (all if 0), but at least one from each source of a mixture. */
 function chosenBatches({ count, parts = [count] }: Evaluation, limit: number): number[] {
   let first = 0;
   return parts.flatMap((batches) => {
@@ -84,7 +84,7 @@ export function evaluatedBatches({ source, config: { eval: { split, batches } } 
 }
 
 /**
- * Compiles the evaluation of the split `eval.split`: of all batches if `eval.batches` is 0, else of that many, spread evenly.
+ * Compiles the evaluation of the split `eval.split`: of `eval.batches` batches, evenly spaced, or of all if that is 0.
  *
  * @param options `extremes`: also return the targets of highest and lowest cross-entropy; default: false
  * @category Training
@@ -112,7 +112,7 @@ export async function evaluator(
   };
 }
 
-/** Accumulates scores of answers, one per row of `context` tokens. */
+/** Accumulates the scores of answers. A row of `context` tokens has at most one answer. */
 function scorer(context: number) {
   let [loss, tokens, right, samples, exact] = [0, 0, 0, 0, 0];
   return {
@@ -135,7 +135,7 @@ function scorer(context: number) {
   };
 }
 
-/** Tracks the targets of highest and lowest cross-entropy; `firstRow` returns the split's row that a batch begins with. */
+/** Tracks the targets of highest and lowest cross-entropy. `firstRow` returns the row of the split at which a batch starts. */
 function extremeTargets(context: number, firstRow: (batch: number) => number) {
   let [max, min]: (TargetLoss | undefined)[] = [];
   return {

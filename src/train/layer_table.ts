@@ -10,7 +10,7 @@ import { logitsGraph } from "./step_graph.ts";
 const layerOf = (name: string): string =>
   name.split(".").slice(0, name.startsWith("blocks.") ? 3 : 1).join(".");
 
-/** FLOP of a step's forward passes by layer. */
+/** Number of floating point operations in a step's forward passes, per layer. */
 function forwardFlops({ config: { train: { batch, accumulate } }, architecture, layout }: Experiment) {
   const { outputs } = logitsGraph(architecture, layout, batch, architecture.context);
   const flops = new Map<string, number>();
@@ -23,7 +23,7 @@ function forwardFlops({ config: { train: { batch, accumulate } }, architecture, 
 
 /**
  * A table with one line per layer: shapes and number of its parameters, the memory of parameters, gradients and the
- * optimizer's states (float32), and the FLOP of a step's forward passes.
+ * optimizer's states (float32), and the number of floating point operations in a step's forward passes.
  *
  * @example
  * ```ts

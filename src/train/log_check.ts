@@ -23,7 +23,7 @@ export interface LogScan {
   readonly stray?: number;
   /** Line number, from 1, of the first line that is not a record, if any. */
   readonly broken?: number;
-  /** Step at which the run ended, if it has. */
+  /** Step at which the run ended, if it has ended. */
   readonly ended?: number;
   /** Whether the run ended because it diverged. */
   readonly diverged?: boolean;
@@ -64,7 +64,7 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
   return scan;
 }
 
-/** A message, without a full stop, on records that a checkpoint's log lacks or that differ; undefined if there are none. */
+/** A message, without a full stop, about records of a checkpoint that the log lacks or that differ; undefined if none do. */
 export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;

@@ -13,7 +13,7 @@ import { countTargets, stepFeeds } from "./step_graph.ts";
 import { evaluateNow, isOver, nextStop, saveNow, writeMetrics } from "./stops.ts";
 import { beginWindows, readWindow, recordWindow, type Window, windowSize } from "./windows.ts";
 
-/** Trains until the last step, an early stop, divergence or the signal. */
+/** Trains until the last step, an early stop or divergence, or until the signal is aborted. */
 export async function trainingLoop(run: Run): Promise<void> {
   const { signal, capture, folder } = run;
   while (!isOver(run) && !signal?.aborted) {

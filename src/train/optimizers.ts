@@ -25,13 +25,13 @@ export interface Stepping {
   readonly keepUpdate: boolean;
 }
 
-/** The matrices that Muon updates, as in Jordan et al.: those of the blocks, not the embeddings and the head. */
+/** Whether Muon updates a parameter, as in Jordan et al.: a matrix of a block, but not the embeddings or the head. */
 const isHidden = ({ name, shape, decayed }: Slot): boolean =>
   decayed && shape.length === 2 && name.startsWith("blocks.");
 
 /**
- * The flat states that an optimizer keeps, each as long as the parameters: `exp_avg` and `exp_avg_sq` for adamw and adam,
- * `exp_avg` for lion, `momentum` for sgd; muon has `momentum` for the matrices it updates, and adamw's two for the rest.
+ * The flat states that an optimizer keeps, each of the size of all parameters: `exp_avg` and `exp_avg_sq` for adamw and adam,
+ * `exp_avg` for lion, `momentum` for sgd. Muon keeps `momentum` for the matrices it updates, and adamw's states for the rest.
  *
  * @param settings `optimizer` of a configuration
  *

@@ -1,4 +1,4 @@
-// The options of a run and its mutable state, which are used within windows of steps and between them.
+// The options of a run and its mutable state, for the code that runs windows of steps and the code that runs between them.
 import type { Config } from "../config/mod.ts";
 import type { Blas } from "../device/cpu/blas.ts";
 import type { Device } from "../device/device.ts";
@@ -62,7 +62,7 @@ export interface RunOptions
   readonly device: Device;
   /** The folder it writes to. */
   readonly folder: RunFolder;
-  /** Takes every record, in order. */
+  /** Receives every record, in order. */
   readonly log: Pick<RunLog, "write" | "sync">;
   /** Whether the log already has the final sample: the run was stopped after writing it and before the last record. */
   readonly sampled?: boolean;
@@ -99,7 +99,7 @@ export interface LoopState {
   marks: readonly { at: number; count: number }[];
 }
 
-/** Values that `counter` counts per record of a step (loss, lr, grad_norm) or evaluation (loss, perplexity, accuracy). */
+/** What a record adds to `counter`: loss, lr and grad_norm of a step, or loss, perplexity and accuracy of an evaluation. */
 export const VALUES_PER_RECORD = 3;
 
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
@@ -107,7 +107,10 @@ const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counte
 /** Positions per step, including those without a valid target. */
 const positionsOf = ({ train, model }: Config): number => train.batch * train.accumulate * model.context;
 
-/** The initial state of a run. A killed run may have left a stale "best" link and checkpoints to remove. */
+/**
+ * The initial state of a run. If the run was killed, its "best" link may be stale and is set again; checkpoints that are no
+ * longer needed are removed when the next one is saved.
+ */
 export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<LoopState> {
   const { step, counter, best, stale: evalsSinceBest = 0, reductions: lrReductions = 0 } = from?.state ??
     START;
@@ -131,10 +134,10 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   };
 }
 
-/** Maximum number of records per call of the log: each is an argument, and a stack holds about 100,000. */
+/** Maximum number of records per call of `log.write`: each is an argument, and the call stack holds about 100,000. */
 const RECORDS_PER_WRITE = 10_000;
 
-/** Writes the records of tensors in as few calls as possible. */
+/** Writes records of statistics to the log in as few calls as possible. */
 export function writeStatistics(
   { log, state }: Pick<Run, "log" | "state">,
   records: readonly StatRecord[],

@@ -21,7 +21,7 @@ export interface LoopResult {
   readonly step: number;
   /** False if the signal stopped the run before its end. */
   readonly finished: boolean;
-  /** Whether it stopped at `train.stop_nonfinite`, or its last parameters are not finite. */
+  /** Whether it stopped because of `train.stop_nonfinite`, or its last parameters are not finite. */
   readonly diverged: boolean;
   /** The step of its last checkpoint; null if there is none. */
   readonly saved: number | null;
@@ -36,11 +36,11 @@ export interface LoopResult {
 }
 
 /**
- * Trains from the start or from a checkpoint until the last step, an early stop, divergence or the signal. Writes the log,
- * checkpoints ("best" and "last"), a sample and the loss chart into the run's folder.
+ * Trains from the start or from a checkpoint until the last step, an early stop or divergence, or until the signal is aborted.
+ * Writes the log, checkpoints ("best" and "last"), a sample and the loss chart into the run's folder.
  *
- * Runs are reproducible: one configuration, seed and device give the same records (except times), also if the
- * run is stopped and resumed.
+ * Runs are reproducible: the same configuration, seed and device give the same records (except times), even if the run is
+ * stopped and resumed.
  */
 export async function trainRun(
   experiment: Experiment,
@@ -64,7 +64,7 @@ export async function trainRun(
   const end = endTasks(options.log, step);
   const samples = over && !diverged;
   const sample = samples ? await end.attempt("sample", () => sampleNow(run)) : undefined;
-  // A sample that the signal interrupted is drawn again after resuming.
+  // A sample that the signal interrupted is generated again after resuming.
   const finished = over && !signal?.aborted;
   if (finished) await finish(run, { end, text: sample, began, diverged });
   if (end.bugs.length > 0) throw end.bugs[0];

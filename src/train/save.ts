@@ -12,9 +12,9 @@ import type { RunState } from "../runs/run_state.ts";
 import { optimizerStates } from "./optimizers.ts";
 
 /**
- * Writes a checkpoint of a run atomically: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
- * state.json with the hashes of the others. Returns the hash of the model; if its parameters are not finite, writes nothing
- * and returns undefined.
+ * Writes a checkpoint of a run atomically: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json, and
+ * state.json with the hashes of the other files. Returns the hash of model.safetensors; if the parameters are not finite,
+ * writes nothing and returns undefined.
  */
 export async function saveCheckpoint(
   device: Device,
@@ -59,9 +59,9 @@ export async function putOptimizer(device: Device, checkpoint: Checkpoint): Prom
 }
 
 /**
- * Defines the optimizer states of an optimizer.safetensors on a device.
+ * Uploads the optimizer states in `bytes`, the contents of optimizer.safetensors, to a device.
  *
- * @throws {UserError} if a tensor is missing, is unknown, or has another shape than the optimizer's state
+ * @throws {UserError} if a tensor is missing, is unknown, or its shape differs from the optimizer state's
  */
 export function defineOptimizer(
   device: Pick<Device, "define">,

@@ -7,7 +7,7 @@ import { UserError } from "../base/errors.ts";
 import { checkHeap, checkModel, GRAPH_BYTES, withNumber, WORD } from "../model/sizes.ts";
 import { dueSets } from "../track/selectors.ts";
 
-/** Heap bytes per block and sample if tensors are tracked: each tensor of a block is split into at least one chunk per sample. */
+/** Heap bytes per block and row of a batch if tensors are tracked: each tensor of a block has at least one chunk per row. */
 const SAMPLE_BYTES = 256;
 
 /**
@@ -25,8 +25,8 @@ export function checkGraphs(config: Config, machine: Machine = thisMachine()): v
 }
 
 /**
- * Throws if a run's graphs, parameters or batches need more memory than this machine has, on any device. Called before its
- * data is read, so a vocabulary that depends on the data counts as one token.
+ * Throws if a run's graphs, parameters or batches need more memory than this machine has, whatever the device. It is called
+ * before the data is read, so a vocabulary that depends on the data counts as one token.
  */
 export function checkRun(config: Config, machine: Machine = thisMachine()): void {
   const { model, train: { batch, accumulate }, sample } = config;

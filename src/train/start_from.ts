@@ -9,7 +9,7 @@ import type { Experiment, Model } from "../model/model.ts";
 import { type TensorData, toFloat32 } from "../model/formats/safetensors.ts";
 import { checkRun } from "./sizes.ts";
 
-/** A checkpoint's parameters, with the learned positions cut to the model's shorter context. */
+/** A checkpoint's parameters. If the model's context is shorter, only its first learned position embeddings are kept. */
 function shortened(
   { architecture: { context, dim } }: Model,
   { tensors }: Checkpoint,
@@ -46,7 +46,7 @@ function explains(
 /** Maximum number of keys in a message. */
 const MAX_KEYS = 4;
 
-/** A list of "model.dim is 32 here and 64 there": of keys that alone explain a tensor's shape, else of all that differ. */
+/** "model.dim is 32 here and 64 there", for the keys that each alone explain a tensor's shape, else for all that differ. */
 function reasons({ config, architecture }: Model, base: Checkpoint, name: string): string {
   const shape = base.tensors.get(name)?.shape.join();
   // A key that only the checkpoint has is covered by its parent, such as `blocks`, which is an empty list here.
@@ -94,14 +94,14 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
 /**
  * Loads the experiment of a configuration. With `train.from` it has the tokenizer and the parameters of that run.
  *
- * @throws {UserError} as `prepare` does, if `sample.prompt` cannot be encoded or has no token, and if the other run's
- * parameters do not fit this model: the message has the first such tensor, both shapes, and the key to change
+ * @throws {UserError} for the errors of `prepare`; if `sample.prompt` cannot be encoded or has no token; or if the other run's
+ * parameters do not fit this model (the message names the first such tensor, both shapes, and the key to change)
  *
  * @example
  * ```ts
  * import { experimentOf, loadConfig } from "../../mod.ts";
  * const { start } = await experimentOf(await loadConfig("copy", []));
- * console.log(start?.path ?? "fresh parameters"); // with train.from=runs/latest its checkpoint
+ * console.log(start?.path ?? "fresh parameters"); // with train.from=runs/latest, the path of its checkpoint
  * ```
  * @category Training
  */

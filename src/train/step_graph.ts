@@ -86,10 +86,10 @@ export interface StepOptions {
 }
 
 /**
- * One step: the mean loss over the valid targets of all of its `accumulate` batches and its gradient, the global norm, the
- * optimizer in place, and a row of the table "steps" (loss, squared gradient norm). Output: `gradient`, flat, before
- * clipping. Inputs (see `stepFeeds`): `hyper`, `slot`, and for each batch, numbered from 0, `ids0` and `targets0`, with
- * dropout also `seed0`, and with several batches also `weight0`.
+ * The graph of one step. It computes the mean loss over the valid targets of all `accumulate` batches, its gradient and the
+ * global norm, updates the parameters and optimizer states in place, and writes a row of the table "steps" (loss, squared
+ * gradient norm). Output: `gradient`, flat, before clipping. Inputs (see `stepFeeds`): `hyper`, `slot`, and for each batch,
+ * numbered from 0, `ids0` and `targets0`, with dropout also `seed0`, and with several batches also `weight0`.
  *
  * @example
  * ```ts
@@ -186,8 +186,8 @@ export const countTargets = ({ targets }: Batch): number =>
 
 /**
  * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the index of the batch in the
- * run), the weight of each batch (its valid targets over the mean of all batches), the optimizer's hyperparameters, and
- * the row of the table.
+ * run), the weight of each batch (its number of valid targets divided by the mean over the batches), the optimizer's
+ * hyperparameters, and the row of the table.
  *
  * @param batches `train.accumulate` batches
  * @param step 0-based
@@ -214,8 +214,9 @@ export function stepFeeds(
 }
 
 /**
- * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `tokens`, also the
- * loss of each token and whether it was correct, in the columns that start at `losses` and `hits`.
+ * The graph of one evaluation batch. It writes a row of the table "evaluation": the mean loss, the number of valid targets and
+ * how many of them were predicted correctly. With `tokens`, also the loss of each target and whether it was predicted
+ * correctly, in the columns that start at `losses` and `hits`.
  */
 export function evaluationGraph(
   architecture: Architecture,
@@ -238,7 +239,7 @@ export function evaluationGraph(
 /**
  * The graph with the input `ids`, u32 [rows, length], and the output `logits`, [rows, positions, V].
  *
- * @param positions number of last positions per row. Default: all
+ * @param positions number of positions at the end of each row whose logits are returned. Default: all
  */
 export function logitsGraph(
   architecture: Architecture,

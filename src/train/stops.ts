@@ -60,7 +60,7 @@ export async function evaluateNow(run: Run): Promise<void> {
   state.evalsSinceBest = loss < bestLoss ? 0 : state.evalsSinceBest + 1;
   if (loss < bestLoss) state.best = { step: state.step, val_loss: loss };
   const { name, patience } = config.schedule;
-  // As torch: reduces after more than `patience` evaluations without improvement, then starts counting again.
+  // As in PyTorch: the rate is reduced after more than `patience` evaluations without improvement; then counting starts again.
   if (SCHEDULES[name].reduced && state.evalsSinceBest > 0 && state.evalsSinceBest % (patience + 1) === 0) {
     state.lrReductions++;
   }
@@ -116,7 +116,7 @@ export async function saveNow(run: Run, { recorded }: { recorded: boolean }): Pr
   const { experiment, folder, device, log, state } = run;
   const { step, tokens, counter, best, evalsSinceBest, lrReductions, last, nonFinite } = state;
   reportProgress({ what: "saving the checkpoint" });
-  // Synced before the checkpoint is written, so that its log is complete even after a power cut.
+  // The log is synced before the checkpoint is written, so that it is complete even after a power cut.
   const seal = log.sync();
   const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;
   const sha256 = await saveCheckpoint(device, folder, experiment, {

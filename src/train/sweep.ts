@@ -45,13 +45,13 @@ export interface SweepOutcome {
   readonly results: readonly RunResult[];
   /** The run that the signal stopped; undefined if all have ended. */
   readonly stopped: TrainResult | undefined;
-  /** Number of runs in its chart, the best ones if there are too many; 0 if the sweep was stopped or the chart failed. */
+  /** Number of runs in the chart (only the best if there are too many); 0 if the sweep was stopped or the chart failed. */
   readonly charted: number;
   /** Failures of the index and the chart, one sentence per failure. */
   readonly failures: readonly string[];
 }
 
-/** A configuration without newer keys that have their defaults, so that the ids of older sweeps stay valid. */
+/** A configuration without the keys that were added later and have default values, so that ids of older sweeps stay valid. */
 function withoutNewKeys(config: Config): object {
   const { head, ...model } = config.model;
   const { stop_nonfinite, threads, ...train } = config.train;
@@ -100,9 +100,9 @@ export interface Job {
 }
 
 /**
- * The runs of a sweep as independent commands that write into the sweep's folder: a job that was stopped or killed
- * continues when its command is run again, and the command of the sweep, run afterwards, finds their results and compares
- * them. With "auto" the device is chosen here, for the first run, and named in every command.
+ * The runs of a sweep as independent commands that write into the sweep's folder. A job that was stopped or killed continues
+ * when its command is run again. When all have ended, the command of the sweep finds their results and compares them. With
+ * "auto" the device is chosen here, for the first run, and named in every command.
  *
  * @example
  * ```ts
@@ -128,7 +128,7 @@ export async function sweepJobs(
   });
 }
 
-/** Adds the run's name to user errors of `act`. */
+/** Prefixes the message of a `UserError` that `act` throws with the run's name. */
 async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -200,7 +200,7 @@ async function isRunOf(path: string, config: Config): Promise<boolean> {
   );
 }
 
-/** An earlier run of a sweep's job: a folder where it has ended, or one with a checkpoint to resume from. */
+/** The folder of an earlier attempt at a sweep's job that has `ended`, else of one that was `stopped` and can be resumed. */
 async function previousRun(config: Config): Promise<{ ended?: string; stopped?: string }> {
   let stopped: string | undefined;
   for (const path of await foldersOf(config.output.dir, config.name)) {
@@ -251,7 +251,7 @@ export interface JobResult {
   readonly diverged: boolean;
 }
 
-/** Whether a configuration is one of a sweep's jobs: its output folder is a sweep's.
+/** Whether a configuration is a job of a sweep: its output folder is the folder of a sweep.
  * @category Training */
 export function isJob({ output: { dir } }: Config): boolean {
   return SWEEP_FOLDER.test(dir);
@@ -285,8 +285,9 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
 }
 
 /**
- * Runs a sweep in its folder, one after another, even if one diverges. Runs that have ended are not repeated; a run
- * that was stopped or killed resumes from its last checkpoint. `index.json` lists the ended runs, `val_loss.svg` compares them.
+ * Trains the runs of a sweep one after another in the sweep's folder, even if one diverges. Runs that have ended are not
+ * repeated; a run that was stopped or killed resumes from its last checkpoint. The file `index.json` lists the ended runs, and
+ * `val_loss.svg` compares them.
  *
  * @throws {UserError} for any user error, with the run's name, and if another process runs the sweep
  *
@@ -318,7 +319,7 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
     }
   };
   const results: RunResult[] = [];
-  // "auto" chooses once for all runs, so that they compare.
+  // "auto" chooses the device once for all runs, so that their results are comparable.
   let device: string | undefined;
   for (const [i, run] of sweep.runs.entries()) {
     leadProgress(`${i + 1}/${sweep.runs.length} ${run.name}  `);

@@ -33,7 +33,7 @@ import { withNumber } from "../model/sizes.ts";
 import { graphsOf, otherWork, type RunGraphs, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 
-/** The text in the lock of a run's folder: what the process that holds the lock is doing. */
+/** What a process that holds the lock of a run's folder is doing, for the error message of other processes. */
 const WRITING = "writing this run";
 
 /** A run that has ended.
@@ -54,7 +54,7 @@ export interface Cost {
 }
 
 /**
- * Plans the programs of a run's steps and evaluations without a device: memory in bytes, operations per step.
+ * Plans the programs of a run's steps and evaluations without a device. Returns memory in bytes and operations per step.
  *
  * @example
  * ```ts
@@ -68,7 +68,7 @@ export function costOf(model: Model & Partial<Experiment>): Cost {
   return costOfPlans(model, plansOf(graphsOf(model), plan));
 }
 
-/** The plans of a run's steps, the most frequent one last, then of its evaluation; each allocates its own memory. */
+/** The plans of a run's steps (the most frequent last), then the plan of its evaluation; each allocates its own memory. */
 function plansOf({ steps, evaluation }: RunGraphs, plan: (graph: Graph) => Plan): Plan[] {
   return [...steps.values(), evaluation].map((graph) => plan(graph));
 }
@@ -80,7 +80,7 @@ function costOfPlans({ config, layout }: Model, plans: readonly Plan[]): Cost {
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum("activations");
-  // Programs share the parameters and the optimizer's state, which evaluation does not have; each has its own tables.
+  // All programs share the parameters, and those of steps also the optimizer's states; each has its own tables.
   const shared = (plans.length - 1) * parameters + (plans.length - 2) * optimizer;
   const memory = {
     parameters,
@@ -180,7 +180,7 @@ interface ChosenDevice extends Chosen {
   check(): void;
 }
 
-/** Opens the device for the steps of a run that remain after `done`. */
+/** Opens the device for the remaining steps of a run, of which `done` are completed. */
 async function deviceFor(
   experiment: Experiment,
   done: number,
@@ -257,7 +257,7 @@ async function start(
   check();
   if (options.dryRun) return undefined;
   announce();
-  // Before anything is written: errors of the device or the checkpoint leave no files.
+  // Compiled before anything is written, so that errors of the device or the checkpoint leave no files.
   using ready = await compileRun(experiment, device, from?.checkpoint);
   const now = new Date();
   const firstRecord = await runRecord(experiment, device, cost, now);
@@ -273,7 +273,7 @@ async function start(
   }
   if (from?.warnings.length) log.write(...from.warnings);
   const { signal, onProgress, onWarning, onEvaluation } = options;
-  // The log is cut back to this checkpoint and keeps the final sample only if that has the same step.
+  // The log was truncated to this checkpoint; it still has the final sample only if that is of the same step.
   const sampled = from?.logged.sampled === done;
   const run = { device, folder, log, sampled, signal, onProgress, onWarning, onEvaluation };
   try {
@@ -304,8 +304,8 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
 
 /**
  * Trains a model from a configuration: chooses the device, creates the run's folder, and writes its log, checkpoints,
- * sample and charts there. With `train.from` it starts from a checkpoint's parameters and tokenizer; if its context is
- * shorter, it uses the first of the checkpoint's learned position embeddings.
+ * sample and charts there. With `train.from` it starts from a checkpoint's parameters and tokenizer; if the new context is
+ * shorter, it uses only the first learned position embeddings of the checkpoint.
  *
  * @returns the run, or undefined after a dry run
  * @throws {UserError} for any user error: data, sizes, device, disk
@@ -323,13 +323,13 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   return await start(await experimentOf(config), options);
 }
 
-/** The device of a checkpoint's configuration; for "auto" the one that was chosen then. */
+/** The device of a checkpoint's configuration; for "auto", the device that was chosen when the run started. */
 const deviceOf = ({ config: { device }, state: { device_kind: kind } }: Checkpoint): Config["device"] =>
   device === "auto" && kind !== undefined ? deviceChoice(kind) : device;
 
 /**
- * The configuration of a checkpoint, to continue on a device. A run of the reference device continues there: the default of
- * older ones, `cpu`, is another device now.
+ * The configuration of a checkpoint with the device on which the run continues. A run of the reference device can continue
+ * only there. In older configurations that device is called `cpu`, which is now the name of another device.
  */
 function continuedOn(
   chosen: Config["device"],
@@ -367,7 +367,7 @@ export async function resume(path: string, options: TrainOptions = {}): Promise<
   const { run: folder, checkpoint: last } = await resolveRun(path);
   if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to resume from.`);
   using _ = options.dryRun ? undefined : await lockFolder(folder.path, WRITING);
-  // Changes of trusted code are compared below.
+  // Whether trusted code has changed is checked below.
   const loaded = await loadCheckpoint(last, { acceptChanges: true });
   const { step } = loaded.state;
   const logged = await checkedLog(folder, loaded.state);

@@ -1,4 +1,4 @@
-// Verifies that a checkpoint loads with the values that were saved. Each check has a line of output.
+// Verifies that a checkpoint loads with the values that were saved. Each check gives one line of output.
 import { join } from "node:path";
 import { randomStream } from "../base/random.ts";
 import { positionsFitting } from "../model/passes.ts";
@@ -83,7 +83,7 @@ function needsCode({ config: { hooks, data, model } }: Loaded): NeedsCode {
   return { logits, loss: logits || data.files.length === 0 && data.tasks !== null };
 }
 
-/** Checks the hashes of the users' files that a checkpoint names. The files are not run. */
+/** Checks the hashes of the code files that a checkpoint names. The code is not run. */
 async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promise<Check[]> {
   const standings = await codeStatus(config, sealed);
   return await Promise.all(standings.map(({ file, code, sealed }) =>
@@ -282,9 +282,9 @@ const skippedChecks = (...names: string[]): Check[] =>
  * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and dependent checks are skipped.
  *
  * @param path a checkpoint's folder
- * @param openDevice opens a device for its model, given the name of the one that computed it: that of its configuration, or
- * "reference" where that was still called "cpu"; called only if the files can be decoded
- * @returns every check in order; if files cannot be decoded, the later ones are omitted
+ * @param openDevice opens a device for the model; called only if the files can be decoded. Its second argument is the device
+ * in the configuration, or "reference" if that computed the checkpoint (older configurations call it "cpu")
+ * @returns every check in order; if files cannot be decoded, the later checks are omitted
  *
  * @example
  * ```ts
@@ -326,7 +326,7 @@ export async function verifyCheckpoint(
     ];
   }
   using device = await openDevice(first, isReference(state.device) ? "reference" : first.config.device);
-  // Sequentially: they share the device's parameters.
+  // These checks run one after another, because they share the parameters on the device.
   for (const result of logits(device, path, first, second, state)) checks.push(await result);
   checks.push(
     ...needs.loss ? skippedChecks("validation loss") : [await reproduction(device, path, first, state)],

@@ -122,7 +122,7 @@ Deno.test("a model with hooks recomputes every text, and reports why", async () 
     // The same sums, in another order.
     assert.ok(relativeError(logits, Array.from(expected[row], (x) => 2 * x)) < 1e-12);
   });
-  assert.equal(hooked.whole, "hooks may look from one position at another");
+  assert.equal(hooked.whole, "hooks may use any position");
 });
 
 Deno.test("a model with non-finite logits is refused in one line, by sampling and by beam search", async () => {

@@ -118,7 +118,10 @@ const MISTAKES: [string, RegExp][] = [
     "taps = { embed: async (x) => x }",
     /taps "embed" at embed: expected it to return a tensor f32\[.*found a promise\.$/,
   ],
-  ["taps = { embed: 3 }", /taps: expected an object of functions by tap pattern, found "embed": 3\.$/],
+  [
+    "taps = { embed: 3 }",
+    /taps: expected an object that maps tap patterns to functions, found "embed": 3\.$/,
+  ],
   ["batch = 3", /batch: expected a function, found 3\.$/],
   [
     "keys = { a: { default: 1, min: 'x' } }; export const batch = (x) => x",

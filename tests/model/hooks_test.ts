@@ -278,7 +278,7 @@ const MISTAKES: Record<string, [string, RegExp]> = {
   ],
   "not a function": [
     `export const taps = { "embed": 3 };`,
-    /taps: expected an object of functions by tap pattern/,
+    /taps: expected an object that maps tap patterns to functions/,
   ],
   "a metric without a cadence": [
     `export const metrics = [{ name: "x", fn: () => 1 }];`,

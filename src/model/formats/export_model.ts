@@ -7,8 +7,9 @@ import { encodeSafetensors } from "./safetensors.ts";
 import { tokenizerJson } from "./tokenizer_json.ts";
 
 /**
- * Writes a model as a folder that `transformers` loads: config.json, model.safetensors in GPT-2's names and shapes, and
- * tokenizer.json with tokenizer_config.json if the tokenizer has such a form (all but cropped tokenizers and ids tokenizers).
+ * Writes a model as a folder that `transformers` loads: config.json, model.safetensors with GPT-2's names and shapes, and
+ * unless the tokenizer is cropped or an ids tokenizer, which these formats cannot express, tokenizer.json and
+ * tokenizer_config.json.
  *
  * @param out the folder, which must not exist
  * @returns the names of the files

@@ -35,7 +35,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 const nameOf = (activation: Activation): string | undefined =>
   Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation);
 
-/** Keys of config.json of which heed supports only the given value. */
+/** Keys of config.json for which heed supports only the value given here. */
 const FIXED: Readonly<Record<string, unknown>> = {
   model_type: "gpt2",
   layer_norm_epsilon: 1e-5,
@@ -113,7 +113,7 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
   };
 }
 
-/** Masks that older versions saved with the parameters; they are ignored. */
+/** Matches the causal masks that older versions of transformers saved with the parameters; they are ignored. */
 const MASK = /(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/;
 
 /** One of heed's parameters and its tensor in GPT-2. Conv1D stores a matrix as [in, out]. */
@@ -171,7 +171,7 @@ function storedShape({ shape, conv, part }: Place): number[] {
   return conv ? [...rest, all] : [all, ...rest];
 }
 
-/** The part of a stored tensor that is one of heed's parameters, transposed if the tensor is of a Conv1D. */
+/** The part of a stored tensor that is one of heed's parameters, transposed if the tensor belongs to a Conv1D. */
 function partOf(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }: Place, width: number) {
   if (!conv) return stored.subarray(part * out * inner, (part + 1) * out * inner);
   const data = new Float32Array(out * inner);

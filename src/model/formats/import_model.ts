@@ -25,7 +25,7 @@ export interface ImportedModel {
   readonly parameters: number;
   /** The tokenizer in the folder; if there is none, an ids tokenizer, whose texts are lists of ids. */
   readonly tokenizer: Tokenizer;
-  /** Its layers, heads, width, context and vocabulary, in one line for people. */
+  /** A description of its layers, heads, width, context and vocabulary in one line. */
   readonly about: string;
 }
 

@@ -6,8 +6,8 @@ import { UserError } from "../../base/errors.ts";
 import { isMapping } from "../../base/show.ts";
 
 /**
- * The typed array that holds each dtype: signed (I) and unsigned (U) integers, IEEE floats (F), bfloat16 (BF16), truth
- * values of one byte each (BOOL). F16 and BF16 are stored as their 16 bits (see {@link toFloat32}).
+ * The typed array that holds each dtype: signed (I) and unsigned (U) integers, IEEE floats (F), bfloat16 (BF16), booleans
+ * of one byte each (BOOL). F16 and BF16 are stored as their 16 bits (see {@link toFloat32}).
  */
 export type TensorStorage = {
   U64: BigUint64Array;

@@ -6,7 +6,7 @@ const END_OF_TEXT = "<|endoftext|>";
 
 const PLAIN = { version: "1.0", truncation: null, padding: null, normalizer: null, post_processor: null };
 
-/** A character tokenizer: every code point is a token. A code point outside the vocabulary has no id, or that of `<unk>`. */
+/** A character tokenizer: every code point is a token. A code point outside the vocabulary has the id of `<unk>`, or none. */
 function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unknown: string }): object {
   const words = unknown === "token" ? [...vocabulary, "<unk>"] : vocabulary;
   return {
@@ -63,8 +63,8 @@ function gpt2Tokenizer() {
 }
 
 /**
- * A tokenizer in the format of Hugging Face's tokenizer.json, with the same ids. Undefined for a cropped tokenizer, whose
- * intermediate merges have no ids, and for an ids tokenizer, whose texts are lists of ids; the format has neither.
+ * A tokenizer in the format of Hugging Face's tokenizer.json, with the same ids. Undefined for tokenizers that the format
+ * cannot express: cropped ones, whose intermediate merges have no ids, and ids tokenizers, whose texts are lists of ids.
  */
 export function tokenizerJson(tokenizer: Tokenizer): object | undefined {
   const file = tokenizer.toJSON();
