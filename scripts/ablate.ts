@@ -31,7 +31,7 @@ const command: cli.Command = {
       type: "string",
       value: ABLATION_METHODS.join("|"),
       default: "zero",
-      help: "replace a head's z by zeros, its mean, or another sample's",
+      help: "replace a head's z by zeros, its mean, or another sample",
     },
     file: {
       type: "string",
