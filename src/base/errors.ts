@@ -19,7 +19,7 @@ export class UserCodeError extends Error {
  * Calls user code: a hook or a task.
  *
  * @param place the called code, for messages: `mine.ts: freeze at step 3`
- * @throws {UserError} prefixed with the place, if the code threw a UserError, as heed does, or called a renamed export
+ * @throws {UserError} prefixed with the place, if the code threw a UserError (as heed does) or called a renamed export
  * @throws {UserCodeError} if the code threw anything else
  *
  * @example

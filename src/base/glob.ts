@@ -5,7 +5,7 @@ import { closestString } from "./errors.ts";
 const CACHED = 10_000;
 
 /**
- * A glob over dotted names: `*` matches any text without a dot, `**` any text, `**.` any number of whole parts, also none.
+ * A glob over dotted names: `*` matches any text without a dot, `**` any text, `**.` zero or more complete parts.
  *
  * @example
  * ```ts

@@ -133,9 +133,9 @@ function valueOf(quoted: string): string {
 }
 
 /**
- * Returns `specifiers`, the unique module names in a file's imports, also of types, re-exports and `import("...")`; and `open`,
- * the expressions that load code known only at run time, with their lines: `import(...) in line 3`. If the file cannot be
- * parsed (JSX with quotes in its text), every quoted text after `from` or `import` is a specifier, and `open` says so.
+ * Returns `specifiers`, the unique module names in a file's imports (also of types), re-exports and `import("...")`; and
+ * `open`, the expressions that load code known only at run time, with their lines: `import(...) in line 3`. If the file cannot
+ * be parsed (JSX with quotes in its text), every quoted text after `from` or `import` is a specifier, and `open` says so.
  */
 export function importsOf(text: string): Record<"specifiers" | "open", readonly string[]> {
   const specifiers = new Set<string>();

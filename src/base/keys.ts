@@ -30,7 +30,7 @@ export interface Key {
   readonly is?: keyof KeyKinds;
   /** Its allowed names. */
   readonly oneOf?: Names;
-  /** The value is a whole number, or a list of numbers, of at least this. */
+  /** The value is a whole number of at least this; with `list`, a list of numbers of at least this. */
   readonly least?: number;
   /** The value is a text that matches this pattern. */
   readonly matches?: RegExp;
@@ -44,7 +44,7 @@ export interface Key {
   from?(raw: unknown): unknown;
   /** null is allowed, although it is not the default. */
   readonly orNull?: true;
-  /** Its default; null as the default also makes null an allowed value. A key without a default is required. */
+  /** Its default. If it is null, null is an allowed value. A key without a default is required. */
   readonly default?: unknown;
   /** Its description. */
   readonly doc: string;

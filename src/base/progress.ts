@@ -19,7 +19,7 @@ export interface Activity {
   readonly note?: string;
 }
 
-/** "auto" overwrites one line on a terminal and writes plain lines elsewhere; "plain" always writes lines; "none" nothing. */
+/** "auto" overwrites one line on a terminal and writes lines elsewhere; "plain" always writes lines; "none" shows nothing. */
 export type ProgressMode = "auto" | "plain" | "none";
 
 /** All modes. */
@@ -96,7 +96,7 @@ function draw(shown: Display, now: number): void {
 }
 
 /**
- * Reports the current activity; cheap, and shown only after `showProgress`.
+ * Reports the current activity, which is shown only after `showProgress`. Calls are cheap.
  *
  * @example
  * ```ts

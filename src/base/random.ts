@@ -35,13 +35,13 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
 /** A seeded stream of random numbers; `position` counts 64-bit draws, and can be set to jump.
  * @category Data */
 export interface RandomStream {
-  /** Draws so far: save it and set it again to continue the stream from there. */
+  /** Number of draws so far. To continue a stream later, save this number and set it in the new stream. */
   position: number;
   /** Uniform integer in [0, 2^32). */
   uint32(): number;
   /** Uniform in [0, 1) with 53 bits. */
   uniform(): number;
-  /** Uniform integer in [0, n), without modulo bias, for 1 <= n <= 2^32; throws RangeError for another n. */
+  /** Uniform integer in [0, n), without modulo bias, for 1 <= n <= 2^32; throws RangeError for any other n. */
   below(n: number): number;
   /** Standard normal (Box-Muller). */
   normal(): number;

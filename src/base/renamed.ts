@@ -50,7 +50,7 @@ export const NAMESPACES: readonly string[] = [
   "cli",
 ];
 
-/** The exports of a module, by name. */
+/** The exports of a module, keyed by name. */
 export type Exports = Readonly<Record<string, unknown>>;
 
 /** Global key under which a bundle finds the exports of mod.ts. */

@@ -17,12 +17,12 @@ const ROOT = import.meta.url.endsWith("/src/base/running_heed.ts")
 /** URL of heed's module in a bundle. */
 const BUNDLED = "heed:running";
 
-/** Entry points (`exports` of deno.json) below ROOT, by name. */
+/** Paths of the entry points (`exports` of deno.json) relative to ROOT, keyed by name. */
 const DOORS: ReadonlyMap<string, string> = new Map(
   Object.entries(project.exports).map(([key, path]) => [key.slice(2), path.slice(2)]),
 );
 
-/** Whether each URL is heed's. Decided once: a module left unhashed as heed's must not be imported as the user's later. */
+/** Whether each URL belongs to heed; decided once, because a module that was not hashed must not be imported as user code. */
 const decided = new Map<string, boolean>();
 
 function isCheckout(folder: string): boolean {
@@ -68,12 +68,12 @@ export function provideHeed(exports: Exports): void {
   running[EXPORTS] = exports;
 }
 
-/** Specifiers by which user files have imported heed. */
+/** Specifiers with which user files have imported heed. */
 const specifiers = new Set<string>();
 
 let registered: Promise<void> | undefined;
 
-/** Registers module hooks by which user files that import heed get the running copy; later calls do nothing. */
+/** Registers module hooks that give user files which import heed the running copy; later calls do nothing. */
 export const giveRunningHeed = (): Promise<void> => registered ??= register();
 
 /** Whether a bare name was resolved as a path, which Deno 2.9 with module hooks does for an unknown module. */

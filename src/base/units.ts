@@ -8,7 +8,7 @@ const [BYTES, FLOPS] = [
 /** A number with about three digits: 9.54, 95.4, 954. */
 const short = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
-/** The power of `base` of the unit for a value. A value that would be written as 1024.0 MiB takes the next unit, GiB. */
+/** The exponent of `base` in the unit for a value. A value that would be written as 1024.0 MiB takes the next unit, GiB. */
 function powerOf(value: number, base: number, max: number, written: (value: number) => string): number {
   let power = 0;
   while (power < max && Number(written(value / base ** power)) >= base) power++;
@@ -66,7 +66,7 @@ export function timeUnit(seconds: number): TimeUnit {
 }
 
 /**
- * A time in the largest unit from seconds to days with a value of at least 2, else in seconds; with one decimal below 10.
+ * A time in the largest unit from seconds to days with a value of at least 2, else in seconds. Below 10 it has one decimal.
  *
  * @example
  * ```ts

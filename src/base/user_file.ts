@@ -47,7 +47,8 @@ function failedToLoad(error: unknown): boolean {
 /**
  * Imports a user's TypeScript file.
  *
- * @throws {UserError} with the place `what` if it does not exist or does not load
+ * @param what the option or key that names the file, for messages
+ * @throws {UserError} if the file does not exist or cannot be loaded
  * @throws {UserCodeError} if it throws while it loads
  *
  * @example

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { UserError } from "./errors.ts";
 
-/** Milliseconds between checks, idle milliseconds until a promise is given up, and the CPU usage up to which heed is idle. */
+/** Milliseconds between checks; idle milliseconds until waiting ends; fraction of a core's time up to which heed is idle. */
 const [LOOK_MS, PATIENCE_MS, SOME_WORK] = [250, 5000, 0.02];
 
 /**

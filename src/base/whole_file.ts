@@ -22,7 +22,7 @@ export function refuseEndlessSync(path: string | URL): void {
   if (kind !== undefined) throw refusal(`${path}`, kind);
 }
 
-/** Maximum length read of a file whose reported size is 0, as in /proc. */
+/** Maximum number of bytes read from a file whose reported size is 0, as in /proc. */
 const UNSIZED_BYTES = 2 ** 24;
 
 /**

@@ -28,7 +28,7 @@ interface Output {
   writeSync(bytes: Uint8Array): number;
 }
 
-/** The progress line on the terminal, and whether the last other text on it did not end with a newline. */
+/** The progress line on the terminal, and whether the other text on it ends in the middle of a line. */
 const terminal = { status: "", midLine: false };
 
 /**
@@ -76,9 +76,9 @@ function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
  * Writes bytes to standard output, each exactly once.
  *
  * Deno buffers bytes after the last newline, and bytes of lines that the system did not accept. If flushing the buffer
- * fails, the call fails without saying whether its bytes were accepted. For two kinds of pieces this is known: lines that the
- * system writes atomically were not, and a piece without a newline that is shorter than the buffer was. A call without
- * bytes flushes the buffer.
+ * fails, the call fails without saying whether its bytes were accepted. This is known for two kinds of pieces: lines that
+ * the system writes atomically were not accepted; a piece without a newline that is shorter than the buffer was accepted. A
+ * call without bytes flushes the buffer.
  */
 export function writeStdoutWhole(bytes: Uint8Array): void {
   makeWay("stdout", bytes);
@@ -99,7 +99,7 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
 }
 
 /**
- * Writes all of a text to standard error. If its reader has closed it, the text is dropped: that must not end a training run.
+ * Writes all of a text to standard error. If the reader has closed it, drops the text, because a training run must continue.
  *
  * @example
  * ```ts

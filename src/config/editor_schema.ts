@@ -7,7 +7,8 @@ import { NEVER_SWEPT } from "./sweep.ts";
 const TEXTS: JsonSchema = { type: "array", items: { type: "string" }, minItems: 1 };
 
 const ABLATIONS: JsonSchema = {
-  description: "Ablations for --ablate: by name an override such as model.positions=none, or a list of them.",
+  description:
+    "Ablations for --ablate: maps names to an override such as model.positions=none, or to a list of them.",
   type: "object",
   additionalProperties: { anyOf: [{ type: "string" }, TEXTS] },
 };
@@ -27,7 +28,7 @@ const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   "train.freeze": [{ type: "string" }],
 };
 
-/** The schema of a file, or a part of it, from that of one run: every key also accepts a sweep, and some a short form. */
+/** The schema of a file, or of a part of it, from the schema of one run: keys also accept sweeps, and some a short form. */
 function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   const below = (key: string) => path === "" ? key : `${path}.${key}`;
   const { properties, items, additionalProperties } = schema;

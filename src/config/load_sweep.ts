@@ -18,7 +18,7 @@ export interface SweepRun {
   readonly name: string;
   /** The configuration that it comes from, as an argument of `train`: a path or a bare name. */
   readonly file: string;
-  /** The overrides of the file for this run: those given, those of the ablation, and a value for each swept key. */
+  /** The overrides of the file for this run: the given ones, the ablation's, and one for each swept key. */
   readonly overrides: readonly string[];
   /** The resolved configuration. */
   readonly config: Config;
@@ -27,7 +27,7 @@ export interface SweepRun {
 /** The runs that a command requests.
  * @category Configuration */
 export interface Sweep {
-  /** Common name of the runs: the `name` in the configuration, or else that of the file or prefix. */
+  /** Common name of the runs: the `name` in the configuration, else the name of the file, or the prefix of several files. */
   readonly name: string;
   /** False for a single run without swept keys. */
   readonly swept: boolean;
@@ -56,7 +56,7 @@ interface Draft extends Variant {
   readonly ablation: string | undefined;
 }
 
-/** The overrides of each ablation, by name. */
+/** The name and the overrides of each ablation. */
 function ablationsOf(raw: Record<string, unknown>, place: string): [string, string[]][] {
   const ablations = raw.ablations ?? {};
   if (!isMapping(ablations)) {

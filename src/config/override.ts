@@ -51,7 +51,7 @@ export function quotedOverride(text: string): string {
   return `'${quoted.replaceAll("'", "'\\''")}'`;
 }
 
-/** Parses an index of a list: to drop an entry it must exist; to set one it may also be the length, which appends. */
+/** Parses the index of a list's entry. An entry to drop must exist; setting the index after the last appends an entry. */
 function listIndex(list: unknown[], key: string, override: Override, path: string[]): number {
   const index = /^\d+$/.test(key) ? Number(key) : -1;
   const last = override.drop ? list.length - 1 : list.length;

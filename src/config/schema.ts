@@ -133,7 +133,7 @@ export const CONFIG_KEYS = {
   device: {
     oneOf: DEVICE_CHOICES,
     default: "auto",
-    doc: "Device to run on; auto: the fastest; reference: plain TypeScript, slow, to compare with.",
+    doc: "Device to run on; auto: the fastest; reference: plain TypeScript, slow, for comparison.",
   },
   data: { keys: DATA_KEYS, doc: "The training data and its splits." },
   tokenizer: { keys: TOKENIZER_KEYS, doc: "How text becomes tokens." },

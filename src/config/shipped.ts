@@ -15,7 +15,7 @@ import simple_sigmoid from "../../configs/simple_sigmoid.yaml" with { type: "tex
 import simple_softmax from "../../configs/simple_softmax.yaml" with { type: "text" };
 import softmax_jacobian from "../../configs/softmax_jacobian.yaml" with { type: "text" };
 
-/** The YAML of every configuration in configs/, by its bare name. */
+/** The YAML of every configuration in configs/, keyed by its bare name. */
 export const SHIPPED_CONFIGS: Readonly<Record<string, string>> = {
   copy,
   default: defaults,

@@ -36,7 +36,7 @@ type AnyKey = Keys[string];
 
 const isList = (key: AnyKey): boolean => "entries" in key || "list" in key || "pair" in key;
 
-/** The definition of an entry of a list, or of key `name` of a mapping; a mapping may be short for a list of one. */
+/** The definition of a list's entry (`ofList`) or of a mapping's key `name`; a mapping may be short for a list of one. */
 function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined {
   if (ofList) {
     return "entries" in key

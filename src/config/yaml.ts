@@ -121,10 +121,10 @@ function quoteIndicators(plain: string): string {
 
 /**
  * Parses the value of an override: a list or mapping as a YAML flow collection, a quoted text, a number, true, false or null;
- * anything else is taken literally as text, without need for quotes. An empty value is null, as in YAML. The
- * same holds for entries of a list or mapping that are written without quotes.
+ * anything else is taken literally as text, which needs no quotes. An empty value is null, as in YAML. The same holds for
+ * entries of a list or mapping that are written without quotes.
  *
- * @throws what the parser throws, for an unclosed list, mapping or quote
+ * @throws {YAMLException} for an unclosed list, mapping or quote
  */
 export function parseValue(written: string): unknown {
   if (written === "") return null;

@@ -271,7 +271,7 @@ const windows: Sampling = {
   },
 };
 
-/** The ways to draw training rows, by their names in `data.sampling`. */
+/** The ways to draw training rows, keyed by their names in `data.sampling`. */
 export const SAMPLINGS = { crops, windows };
 
 /** The sampling called `sampling`; throws UserError for an unknown name. */

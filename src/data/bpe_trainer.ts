@@ -13,7 +13,7 @@ interface Pair {
   readonly words: NumberList;
 }
 
-/** Maximum number of cached pieces: words repeat, and memory must not grow with the text. */
+/** Maximum number of cached pieces, so that memory does not grow with the text. */
 const CACHE_SIZE = 65536;
 
 function hashOf(at: (i: number) => number, length: number): number {
@@ -22,7 +22,10 @@ function hashOf(at: (i: number) => number, length: number): number {
   return (hash ^ hash >>> 15) >>> 0;
 }
 
-/** Gives distinct words the indices 0, 1, ..., by an open-addressing hash table: a Map of strings would take ten times the memory and hold at most 2^24 words. */
+/**
+ * Gives distinct words the indices 0, 1, ... The words are in an open-addressing hash table, because a Map of strings would
+ * take ten times the memory and hold at most 2^24 words.
+ */
 function wordTable(most: number) {
   const [tokens, starts] = [numberList(most, 0), numberList(0xffffffff, 0)];
   let slots = new Uint32Array(2 * CACHE_SIZE);
@@ -61,7 +64,7 @@ function wordTable(most: number) {
   };
 }
 
-/** The distinct pieces of a text (words): their concatenated tokens, which are bytes before the first merge, and the count of each word. */
+/** The distinct pieces of a text (words): their concatenated tokens (before the first merge, bytes), and their counts. */
 type Words = ReturnType<typeof wordsOf>;
 
 function wordsOf(text: TextPieces, most: number) {
@@ -92,7 +95,7 @@ interface Entry {
   readonly count: number;
 }
 
-/** Whether `a` is merged before `b`: the higher count first, and of equal counts the lower ids, so that the result is deterministic. */
+/** Whether `a` is merged before `b`: the higher count first, then the lower ids, so that the result is deterministic. */
 function precedes(a: Entry, b: Entry): boolean {
   return a.count !== b.count
     ? a.count > b.count

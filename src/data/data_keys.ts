@@ -58,7 +58,7 @@ export const DATA_KEYS = {
       test: { is: "fraction", default: 0.05, doc: "Fraction of the text, at its end, for testing." },
     },
     doc:
-      "Fractions by which a text is cut, in order, by characters (by samples if data.sample is set); not for synthetic tasks.",
+      "Fractions of a text's characters (of its samples if data.sample is set), cut in order; not for synthetic tasks.",
   },
   split_files: {
     keys: {

@@ -54,8 +54,8 @@ export function isHtmlPage(bytes: Uint8Array): boolean {
 }
 
 /**
- * Follows redirects manually: Hugging Face's hub states the size and hash of a large file in its own response headers, not
- * in those of the storage server that it redirects to.
+ * Opens a URL. Redirects are followed manually, because Hugging Face's hub states the size and hash of a large file in its
+ * own response headers, and the storage server to which it redirects does not.
  */
 async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
   const proof: { bytes?: number; sha256?: string } = {};

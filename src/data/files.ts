@@ -122,7 +122,7 @@ export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
   return (await readFileBytes(paths)).map(({ path, bytes }) => ({ path, text: stringOfBytes(bytes, path) }));
 }
 
-/** The same files as UTF-8 of any length, in buffers with room for one more byte. */
+/** Reads the same files as `readFiles` as UTF-8 bytes of any length, each in a buffer with room for one more byte. */
 export async function readFileBytes(paths: readonly string[]) {
   const files: { path: string; bytes: Uint8Array<ArrayBuffer> }[] = [];
   for (const path of paths) {

@@ -73,9 +73,9 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
 }
 
 /**
- * The tokenizer of a Hugging Face `tokenizer.json`, with the same ids and texts as tokenizers 0.23. No special tokens are
- * added around a text; those written in it are recognised. Byte-level byte-pair encoding (GPT-2, Llama 3 and similar)
- * decodes to the original text; with a normaliser this may not hold.
+ * The tokenizer of a Hugging Face `tokenizer.json`, with the same ids and texts as the library tokenizers 0.23. No special
+ * tokens are added around a text, but those written in it are recognised. With byte-level byte-pair encoding (GPT-2, Llama 3
+ * and similar), ids decode to the original text; with a normaliser this may not hold.
  *
  * @throws UserError naming the field if the file is not such a tokenizer or uses an unsupported feature; `encode` throws at
  * a lone surrogate, and at text that the tokenizer has no token for

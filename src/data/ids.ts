@@ -9,7 +9,7 @@ export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 /** A growable list of numbers. */
 export type NumberList = ReturnType<typeof numberList>;
 
-/** An empty list of integers from 0 to `most`. Memory for `capacity` of them is reserved, but becomes resident only when written to. */
+/** An empty list of integers from 0 to `most`. Memory for `capacity` of them is reserved, resident only once written. */
 export function numberList(most: number, capacity: number) {
   const Narrow = most <= 0xff
     ? Uint8Array
@@ -47,12 +47,12 @@ export function numberList(most: number, capacity: number) {
   };
 }
 
-/** UTF-16 units per part: encoding has a cost per call, and memory in proportion to its text. */
+/** UTF-16 units per part: a call of `encode` has a fixed cost, and takes memory in proportion to the length of its text. */
 const PART = 2 ** 16;
 
 /**
- * Splits a text into parts that can be encoded separately, by the tokenizer's `cut`. A string is one part, and so is any
- * text if the tokenizer has no `cut`.
+ * Splits a text into parts that can be encoded separately, at indices that the tokenizer's `cut` returns. A string is one
+ * part, and so is any text if the tokenizer has no `cut`.
  */
 export function* partsOf(text: TextPieces, cut?: (text: string) => number): Generator<string> {
   if (typeof text === "string") return yield text;

@@ -54,7 +54,7 @@ export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulat
 
 interface ReadData {
   readonly sha256: string;
-  /** Texts to make a tokenizer from: those of the train split, and those of all other splits. */
+  /** Texts from which a tokenizer is made: `train` are the texts of the train split, `others` of all other splits. */
   readonly train: Iterable<TextPieces>;
   readonly others: Iterable<TextPieces>;
   /** For binary ids: the largest id. */

@@ -86,10 +86,10 @@ function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
 }
 
 /**
- * The batches of a mixture of sources that give one row per batch. Training row n is from source i with probability
- * weight_i / sum of weights, drawn from (seed, n); each source's rows come in that source's order, so with "windows" each row is used once per epoch. An
- * evaluation reads the complete split of each source in turn, without mixing sources in a batch: its loss is the mean over
- * all tokens, independent of the weights.
+ * The batches of a mixture of sources that give one row per batch. Training row n is from source i with the probability
+ * weight_i / sum of weights, drawn from (seed, n). The rows of a source keep their order, so with "windows" each is used once
+ * per epoch. An evaluation reads the complete split of each source in turn, without mixing sources in a batch; its loss is
+ * the mean over all tokens, independent of the weights.
  */
 export function mixtureSource(parts: readonly MixedPart[], { context, batch, seed }: Sizes): Source {
   const drawn = drawnSources(parts.map(({ weight }) => weight), seed);

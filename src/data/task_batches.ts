@@ -117,7 +117,7 @@ function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorN
  * separate samples, the same at every evaluation; evaluation("train") reads the first 256 training
  * samples. `entropyFloor` is the mean -ln p of "val", 0 if only answers count.
  *
- * @param tokenizer one for the task's alphabet and the newline, such as `taskTokenizer`, or for any text
+ * @param tokenizer any tokenizer that can encode the task's alphabet and the newline, such as `taskTokenizer(task)`
  * @throws UserError for a size out of range, a character unknown to the tokenizer, a sample longer than
  *   context, or an answer that starts outside its sample
  *

@@ -31,9 +31,9 @@ function taskOf(file: string, name: string, value: unknown): Task | undefined {
 }
 
 /**
- * The tasks of a user's file, by name. Each export is a `Task`, or a function `(rng) => ({ text, answerStart })` that takes
- * all randomness from `rng` and is named like its export. The alphabet of a function is taken from its first
- * 1000 samples; a task with rarer characters has to state its `alphabet`.
+ * The tasks of a user's file, keyed by name. Each export is a `Task`, or a function `(rng) => ({ text, answerStart })` that
+ * draws all random numbers from `rng`, which becomes a task of the export's name. The alphabet of a function consists of the
+ * characters in its first 1000 samples; a task with rarer characters has to state its `alphabet`.
  *
  * @throws UserError if the file does not load or has no task, or a task does not return a sample
  *
@@ -60,7 +60,7 @@ export async function loadTasks(file: string): Promise<Record<string, Task>> {
   );
 }
 
-/** The overrides that `--tasks FILE` means: the source is its first task, unless a later override sets it.
+/** The overrides for which `--tasks FILE` is short: the source is the file's first task, unless a later override sets it.
  * @category Data */
 export async function taskOverrides(file: string): Promise<string[]> {
   const [first] = Object.keys(await loadTasks(file));

@@ -27,7 +27,7 @@ function distinct(rng: RandomStream, count: number, n: number): number[] {
   return all.slice(0, count);
 }
 
-/** A sample of question, separator and answer; `nats` is the information of the question after its first character. */
+/** A sample of question, separator and answer; `nats` is -ln p of the question after its first character. */
 const answered = (question: string, answer: string, nats: number, separator = SEPARATOR): Sample => ({
   text: question + separator + answer,
   answerStart: question.length + separator.length,
@@ -203,7 +203,7 @@ const LIST: readonly Task[] = [
 ];
 
 /**
- * The built-in synthetic tasks, by name. `w` is a word of 10 to 60 characters of [a-zA-Z0-9], length and characters
+ * The built-in synthetic tasks, keyed by name. `w` is a word of 10 to 60 characters of [a-zA-Z0-9], length and characters
  * uniform; the answer follows the separator ` :: ` (or `=`).
  *
  * - `copy`: w, w. `masked_copy`: the same, but in 9 of 10 samples only the answer counts for the loss.

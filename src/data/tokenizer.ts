@@ -66,8 +66,8 @@ export interface Tokenizer {
  * inside a text, so that `decode(ids)` loses it.
  *
  * @param before the preceding id; undefined if the ids begin a text
- * @returns the text that `decode` adds after that of `before`; `decode(ids)` if the ids change the text of `before` itself, as
- * when the bytes of a character span both
+ * @returns what `ids` add to the decoded text of `before`; or `decode(ids)` if they change that text itself, as when the
+ * bytes of a character span both
  *
  * @example
  * ```ts

@@ -36,7 +36,7 @@ export function sealer() {
   const hash = createHash("sha256");
   let records = 0;
   return {
-    /** Adds a record by its fields (see `sealedFields`). */
+    /** Adds a record, given as its fields (see `sealedFields`). */
     add(fields: readonly string[]): void {
       hash.update(`${fields.filter((field) => !CLOCK.test(field)).sort().join(",")}\n`);
       records++;

@@ -18,11 +18,11 @@ export type RunRecord = {
     kind: string;
     adapter: string | null;
     software: boolean;
-    /** Of the CPU device: its threads. */
+    /** Number of threads of the CPU device; absent for other devices. */
     threads?: number;
-    /** Of the CPU device: the BLAS that computed its matrix products, as it describes itself. */
+    /** Description of the BLAS library that computed the matrix products of the CPU device, in its own words. */
     blas?: string;
-    /** If measurements of both devices decided: the estimated seconds of the run on each. */
+    /** If the device was chosen by measurements: the estimated duration of the run on each device, in seconds. */
     estimates?: { webgpu: number; cpu: number };
   };
   seed: number;
@@ -42,9 +42,10 @@ export type RunRecord = {
 };
 
 /**
- * One optimizer step; `step` counts from 1, `loss` is the mean over the valid targets of all its batches in nats per token,
- * `lr` the rate used for this update. `samples` counts rows and `tokens` the valid targets since the run began (padding and
- * masked targets do not count); `epoch` is passes over the training split, counted in rows if they have unequal lengths.
+ * One optimizer step. `step` counts from 1; `loss` is the mean over the valid targets of all its batches, in nats per token;
+ * `lr` is the learning rate of this update. `samples` counts the rows and `tokens` the valid targets since the run began
+ * (padding and masked targets do not count); `epoch` is the number of passes over the training split, measured in tokens or,
+ * if rows have unequal lengths, in rows.
  */
 export type StepRecord = {
   type: "step";
@@ -62,10 +63,10 @@ export type StepRecord = {
 };
 
 /**
- * Statistics of one tensor, each under its name, after `head`. With `train.accumulate` above 1 the records of
- * activations and of their gradients have `pass: "last"` after `head`: they describe only the step's last pass, and these
- * gradients are its share of the step's. Records of parameters and their gradients describe the whole step. Records of
- * attention on repeated random tokens have `input: "repeated"` after `head`; all others describe the step's batch.
+ * Statistics of one tensor: fields after `head`, each named after its statistic. With `train.accumulate` above 1 the records
+ * of activations and of their gradients have `pass: "last"` after `head`: they describe only the last forward and backward
+ * pass of the step, whose gradients are a share of the step's. Records of parameters and their gradients describe the whole
+ * step. Records of attention on repeated random tokens have `input: "repeated"` after `head`; others describe the batch.
  */
 export type StatRecord = {
   type: "stat";
@@ -91,8 +92,9 @@ export type EvalRecord = {
 };
 
 /**
- * Softmax's Jacobian in one head, averaged over batches. After `visible_keys` come the quantities by name, then for each
- * `<name>_ci95`, the half width of its 95% interval (null for one batch); null if there was nothing to average.
+ * Softmax's Jacobian in one head, averaged over batches. After `visible_keys` come the quantities, each a field of its name,
+ * then for each quantity `<name>_ci95`, half the width of its 95% confidence interval (null for one batch). A value is null
+ * if there was nothing to average.
  * @category Logs
  */
 export type JacobianRecord = {
@@ -103,12 +105,12 @@ export type JacobianRecord = {
   activation: string;
   /** How errors were propagated: "bp", or "fa", "dfa" for the signal of feedback alignment. */
   method: string;
-  /** Rows that see a key. */
+  /** Number of rows with at least one visible key. */
   rows: number;
   /** The number of these rows with |full| = 0, which ratios and cosines exclude. */
   rows_zero: number;
   batches: number;
-  /** Mean over rows. */
+  /** Number of visible keys, averaged over rows. */
   visible_keys: number;
   [quantity: string]: string | number | null | readonly (number | null)[];
 };

@@ -1,5 +1,5 @@
-// Results of runs, read from their logs, and tables of them, for people or for other tools. Only logs are read, so that runs
-// may come from any machine and any folder.
+// Results of runs, read from their logs, and tables of results, for a terminal or for other tools. Only logs are read, so
+// that runs may come from any machine and any folder.
 
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../base/errors.ts";
@@ -63,7 +63,7 @@ function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
 }
 
 /**
- * Reads the result of a run in one pass over its log; undefined if the log has no `run` record, and so is not a run's.
+ * Reads the result of a run in one pass over its log; undefined if there is no `run` record, because it is not a run's log.
  *
  * @param log the path of its log
  * @throws {UserError} if it cannot be read, or a line before the last is not a record
@@ -123,8 +123,8 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
  * Finds all files `log.ndjson` below a folder, sorted by path; links are not followed, so that `latest` counts once. For
  * the path of a log, returns only that log.
  *
- * @param unreadable called with the error of each folder below it that cannot be read. Default: throws the first
- * @throws {UserError} if it does not exist or cannot be read
+ * @param unreadable called with the error of each subfolder that cannot be read. Default: the first such error is thrown
+ * @throws {UserError} if the folder does not exist or cannot be read
  *
  * @example
  * ```ts
@@ -245,8 +245,8 @@ function resultRecord(
 }
 
 /**
- * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, one record of type `result` per
- * row, with configuration keys within `config`. Ends with a newline.
+ * A table as text: aligned columns for a terminal, CSV (RFC 4180; null is empty), or NDJSON, one record of type `result` per
+ * row, with configuration keys within `config`. The text ends with a newline.
  *
  * @throws Error for NDJSON with a column that is not a field of such a record
  *

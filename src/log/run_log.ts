@@ -1,5 +1,5 @@
-// Writing the log of a run: sealed record by record, synced before each checkpoint, and cut back to a checkpoint's step when
-// the run resumes.
+// Writes the log of a run: sealed record by record, synced before each checkpoint, and truncated to the records of a
+// checkpoint when the run resumes.
 import { refuseEndlessSync } from "../base/whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../base/errors.ts";
@@ -124,10 +124,10 @@ function rewind(path: string, from: LogStart, seal: Sealer): void {
 }
 
 /**
- * Opens the log of a run for appending, creating it if missing. With `from` the log is first cut back to the state when that
- * step's records were complete: a torn last line, records of later steps and `done` are removed, so that the finished log
- * equals an uninterrupted run's. All records of a step must therefore be written before its checkpoint, and a resumed run
- * writes no second `run` record.
+ * Opens the log of a run for appending, creating it if missing. With `from` the log is first truncated to the records up to
+ * that step: a torn last line, records of later steps and `done` are removed, so that the finished log equals the log of an
+ * uninterrupted run. All records of a step must therefore be written before its checkpoint, and a resumed run writes no
+ * second `run` record.
  *
  * @throws UserError with the path and the system's reason (a full disk, no permission; a partial line is removed), or with
  * the line number if a log to resume has a line that is not a record

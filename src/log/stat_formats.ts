@@ -21,8 +21,8 @@ const isText = (column: number): boolean => column === 1 || column === 2;
 const NUMBER_WIDTH = 12;
 
 /**
- * A number for people: integers of up to 9 digits in full, others with 6 significant digits (at most 12 characters), small
- * and large ones with 5 digits and an exponent; `-` for null.
+ * A human-readable number: integers of up to 9 digits in full, others with 6 significant digits (at most 12 characters),
+ * small and large ones with 5 digits and an exponent; `-` for null.
  *
  * @param digits significant digits
  *
@@ -43,7 +43,7 @@ export function shortNumber(value: number | null | undefined, digits = 6): strin
 }
 
 /**
- * A loss for people, in nats: four decimals, or as {@link shortNumber} with 4 digits if it is very small or large.
+ * A human-readable loss, in nats: four decimals, or as {@link shortNumber} with 4 digits if it is very small or large.
  *
  * @example
  * ```ts

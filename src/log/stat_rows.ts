@@ -26,7 +26,7 @@ export interface StatSelection {
 
 /** The selected statistics of one `stat` record. */
 export interface StatRow {
-  /** 1-based. */
+  /** Step of the record, from 1. */
   readonly step: number;
   /** What was tracked of the tensor, such as `act` or `grad`. */
   readonly kind: string;
@@ -45,7 +45,7 @@ const COMMON = ["v", "type", "step", "kind", "tap", "layer", "head"];
 const MAX_SUGGESTIONS = 12;
 
 /**
- * The statistics of a record by name, in its order: every number or null after `head`.
+ * The names and values of a record's statistics, in its order: every field after `head` that is a number or null.
  *
  * @example
  * ```ts
@@ -150,13 +150,13 @@ function pick(record: StatRecord, stats: readonly string[] | undefined): StatRow
 }
 
 /**
- * The selected statistics of a log, one row per record in the log's order, in memory that grows with the number of names and
- * not with the length of the log. Other types of records are skipped, as are records without any requested statistic.
+ * Yields the selected statistics of a log, one row per record in the log's order. Memory grows with the number of names, not
+ * with the length of the log. Other types of records are skipped, as are records without any requested statistic.
  *
  * @param records the records of a log, in order
  * @param place the path of the log, for messages
- * @throws UserError at the end of the log if it has no `stat` record, if a requested kind, tap, layer, head or statistic is in
- * none of the records that match the options before it (naming the nearest that is), or if no step is in the range
+ * @throws UserError at the end of the log if it has no `stat` record, if no step is in the range, or if a requested kind,
+ * tap, layer, head or statistic is in none of the records that match the earlier options (the message has the nearest name)
  *
  * @example
  * ```ts

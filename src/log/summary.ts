@@ -1,5 +1,5 @@
-// Summarizes a log in one pass: the number of records by type, its losses, and the available statistics by tensor. Memory
-// grows only with the number of distinct names.
+// Summarizes a log in one pass: the number of records of each type, the losses, and the statistics available for each
+// tensor. Memory grows only with the number of distinct names.
 
 import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
@@ -7,9 +7,9 @@ import type { LogRecord, StatRecord } from "./records.ts";
 import { showLoss } from "./stat_formats.ts";
 import { statisticsOf } from "./stat_rows.ts";
 
-/** A loss and the step it belongs to. */
+/** A loss and the step to which it belongs. */
 export interface LossAt {
-  /** 1-based; 0 for an evaluation before the first step. */
+  /** The step, from 1; 0 for an evaluation before the first step. */
   readonly step: number;
   /** Nats per token; may be NaN. */
   readonly loss: number;
@@ -49,7 +49,7 @@ export interface TapSummary {
 
 /** A summary of a log. */
 export interface LogSummary {
-  /** Number of records by type, in order of appearance. */
+  /** Number of records of each type, in order of appearance. */
   readonly types: Readonly<Record<string, number>>;
   /** Losses of the training steps, then of each split. */
   readonly losses: readonly LossSummary[];

@@ -24,7 +24,7 @@ export interface Checkpoint extends Model {
   readonly path: string;
   /** State of the run when it was saved. */
   readonly state: RunState;
-  /** Parameters by name. */
+  /** Parameters, keyed by name. */
   readonly tensors: ReadonlyMap<string, TensorData>;
 }
 

@@ -40,7 +40,7 @@ function checkIds(place: string, name: "ids" | "targets", ids: Uint32Array, voca
   }
 }
 
-/** The batches of a training step after the batch hook, if there is one. */
+/** Applies the batch hook, if there is one, to the batches of a training step. */
 export function applyBatchHook(
   hooks: LoadedHooks | undefined,
   run: HookRun,
@@ -114,7 +114,7 @@ function metricFault(value: unknown): string | undefined {
   }
 }
 
-/** The values of a metric by name (`value` for a single number); throws UserError if it returns anything else. */
+/** The values of a metric, keyed by name (`value` for a single number); throws UserError if it returns anything else. */
 export async function metricValues(
   { file }: LoadedHooks,
   { name, fn }: Metric,

@@ -42,8 +42,8 @@ export interface Metric {
   /** Number of steps between two of its records. */
   readonly every: number;
   /**
-   * Returns one number, or several by name. Names of a record's other fields (v, type, step, kind, tap, layer, head, status)
-   * and names that end in _status are not allowed.
+   * Returns one number, or several numbers keyed by name. The names of a record's other fields (v, type, step, kind, tap,
+   * layer, head, status) and names that end in _status are not allowed.
    */
   fn(context: MetricContext): number | Record<string, number> | Promise<number | Record<string, number>>;
 }

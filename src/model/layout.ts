@@ -57,7 +57,7 @@ export function flat({ size }: Layout, name: string = STATES.parameters): Tensor
   return state(name, [size]);
 }
 
-/** The parameters by name, as views of a flat tensor. */
+/** The parameters, keyed by name, as views of a flat tensor. */
 export function parameterViews({ slots }: Layout, flat: Tensor): Parameters {
   return Object.fromEntries(slots.map(({ name, shape, offset }) => [name, view(flat, shape, offset)]));
 }
@@ -117,7 +117,7 @@ export async function initialise(
   program.run();
 }
 
-/** Reads a flat state and splits it into tensors by parameter name. */
+/** Reads a flat state and splits it into tensors, keyed by parameter name. */
 export async function readParameters(
   device: Device,
   { slots }: Pick<Layout, "slots">,

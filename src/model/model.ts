@@ -18,7 +18,7 @@ export interface LanguageModel {
   readonly architecture: Architecture;
   /** Converts between text and token ids. */
   readonly tokenizer: Tokenizer;
-  /** Parameters by name, as tensors whose values are on the device. */
+  /** Parameters, keyed by name, as tensors whose values are on the device. */
   readonly parameters: Parameters;
 }
 

@@ -63,7 +63,7 @@ export function tokenTexts({ tokenizer }: LanguageModel, ids: ArrayLike<number>)
 
 /**
  * The id of a text that is a single token (or, if the tokenizer marks spaces, a space and a word). Throws UserError if it is
- * not one token; `what` is the option that gives the text, for the message.
+ * not a single token; `what` is the option that specifies the text, for the message.
  */
 export function tokenId({ tokenizer }: LanguageModel, text: string, what: string): number {
   const ids = tokenizer.encode(text);
@@ -91,7 +91,7 @@ export function padded(rows: readonly ArrayLike<number>[], length: number, count
   return ids;
 }
 
-/** Runs a forward pass over one text and reads the tensors that `choose` returns, by name. */
+/** Runs a forward pass over one text, and returns the values of the tensors that `choose` returns, keyed by name. */
 export async function passOver(
   device: Device,
   { architecture, parameters }: LanguageModel,

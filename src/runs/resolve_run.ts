@@ -18,7 +18,7 @@ import {
 export interface ResolvedRun {
   /** The run; null for a checkpoint folder outside a run. */
   run: RunFolder | null;
-  /** The checkpoint folder: the one named by the path, else the run's `last`, else that of the highest step; null if none. */
+  /** The checkpoint folder: the one that the path names, else the run's `last`, else the newest checkpoint; null if none. */
   checkpoint: string | null;
 }
 
@@ -130,7 +130,7 @@ async function nearestExisting(path: string): Promise<string | undefined> {
  * Resolves what a user wrote to a run. Accepted are: the path of a run folder, of `runs/latest`, or of a checkpoint folder
  * (also `best` and `last`); the name of a run or sweep, which means the newest run of that name; and a unique prefix of a
  * run's time or id, such as `20250102-0304`. Pointers may be links or text files; `latest` means the newest run that has a
- * checkpoint, or that of the newest sweep.
+ * checkpoint, including the runs of sweeps.
  *
  * @param path what the user wrote
  * @param runs the folder of all runs, in which names are looked up

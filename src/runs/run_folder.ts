@@ -182,7 +182,7 @@ export async function swapPointer(path: string, target: string): Promise<void> {
  *
  * @param name the run's name: any file name that does not start with a dot, except `latest`, `best` and `last`
  * @param id distinguishes runs that start in the same second
- * @param files contents of the initial files, by file name
+ * @param files contents of the initial files, keyed by file name
  * @throws UserError if the name is not valid for a folder, the run exists or the file system fails; a folder that was created
  * is removed
  *

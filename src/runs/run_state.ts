@@ -59,7 +59,7 @@ export interface RunState {
   readonly device_estimates?: { readonly webgpu: number; readonly cpu: number };
   /** The user files that it ran, with their hashes; absent if there were none, and in older checkpoints. */
   readonly code?: readonly CodeFile[];
-  /** SHA-256 of the checkpoint's other files, by file name. */
+  /** SHA-256 of the checkpoint's other files, keyed by file name. */
   readonly files: Readonly<Record<string, string>>;
 }
 

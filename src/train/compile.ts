@@ -47,7 +47,7 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   }));
 }
 
-/** Uploads the initial state: newly initialised parameters or those of `train.from`, and optimizer states of zeros. */
+/** Uploads the initial state: new parameters or the parameters of `train.from`, and zero-initialised optimizer states. */
 export async function putStart(device: Device, { config, layout, start }: Experiment): Promise<void> {
   const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
   await initialise(device, layout, config.seed, states);

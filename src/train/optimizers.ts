@@ -21,7 +21,7 @@ export interface Stepping {
   readonly hyper: Tensor;
   /** Only if some parameters are frozen: one value per `ALIGN` elements of the parameters, 1 if trained and 0 if frozen. */
   readonly trainable?: Tensor;
-  /** Also return the update of each parameter. */
+  /** Whether the update of each parameter is also returned. */
   readonly keepUpdate: boolean;
 }
 

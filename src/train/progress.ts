@@ -79,7 +79,7 @@ export interface LoopState {
   step: number;
   /** Number of valid targets trained on so far. */
   tokens: number;
-  /** Number of logged values so far: those of steps, evaluations and statistics. */
+  /** Number of values logged so far in the records of steps, evaluations and statistics. */
   counter: number;
   best: Best | null;
   /** Number of evaluations since the best one. */

@@ -18,7 +18,8 @@ const SAMPLE_BYTES = 256;
 export function checkGraphs(config: Config, machine: Machine = thisMachine()): void {
   const { model: { layers }, train: { accumulate, batch, steps }, track } = config;
   const programs = dueSets(track, steps).length + (track.some(({ every }) => every === 1) ? 0 : 1);
-  const what = `the graphs of steps (blocks: ${layers}, micro-batches: ${accumulate}, programs: ${programs})`;
+  const what =
+    `the graphs of the training steps (${layers} blocks, ${accumulate} micro-batches, ${programs} programs)`;
   const looked = track.length > 0 ? batch * SAMPLE_BYTES : 0;
   const bytes = programs * layers * (accumulate * GRAPH_BYTES + looked);
   withNumber(config, () => checkHeap(what, bytes, machine));

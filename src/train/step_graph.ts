@@ -26,7 +26,7 @@ export interface Table {
   readonly name: string;
   /** Number of float32 values per row. */
   readonly width: number;
-  /** Offset of each column in a row, by name. */
+  /** Offset of each column in a row, keyed by the column's name. */
   readonly columns: Readonly<Record<string, number>>;
 }
 
@@ -43,7 +43,7 @@ function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { eff
   return { effect, table: { name, width, columns } };
 }
 
-/** The first `count` rows of a table read from the device, each as values by column name (only the first value of a vector). */
+/** The first `count` rows of a table read from the device: one value per column, keyed by name (the first of a vector). */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -237,7 +237,7 @@ export function evaluationGraph(
 }
 
 /**
- * The graph with the input `ids`, u32 [rows, length], and the output `logits`, [rows, positions, V].
+ * The graph of a forward pass, with the input `ids`, u32 [rows, length], and the output `logits`, [rows, positions, V].
  *
  * @param positions number of positions at the end of each row whose logits are returned. Default: all
  */

@@ -230,7 +230,7 @@ async function checkSameCode(path: string, config: Config): Promise<void> {
 
 const indexEntry = object({ name: text, path: text });
 
-/** Paths of the ended runs in the index, by name. Entries that cannot be read are recovered from the folders. */
+/** Paths of the ended runs in the index, keyed by name. Entries that cannot be read are recovered from the folders. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   try {
     const { ended } = parseJson(await readWholeText(path));

@@ -30,7 +30,7 @@ export interface Window {
   /** Index of its first step, from 0. */
   readonly first: number;
   readonly steps: readonly StartedStep[];
-  /** Rows of its metrics, tables of statistics by name, and `at`, when they arrived (performance.now(), milliseconds). */
+  /** Rows of its metrics, tables of statistics keyed by name, and `at`, the time of their arrival (performance.now(), ms). */
   readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<string, Values>; at: number }>;
 }
 

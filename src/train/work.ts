@@ -35,7 +35,7 @@ export function otherWork(experiment: Experiment, done = 0): Workload[] {
   ];
 }
 
-/** The graphs of a run: one for each set of `track` entries that are due at the same step, and that of an evaluation batch. */
+/** The graphs of a run: one per set of `track` entries that are due at the same step, and one for an evaluation batch. */
 export interface RunGraphs {
   /** The graphs of the steps, with the keys and in the order of `stepGraphs`. */
   readonly steps: ReadonlyMap<string, Graph>;

@@ -26,7 +26,7 @@ Deno.test("a run that needs more memory than the machine has is one line with th
     ],
     [
       ["train.accumulate=1e9"],
-      /^train\.accumulate: 1000000000 is too much: \d.* TiB of JavaScript's heap for the graphs of steps/,
+      /^train\.accumulate: 1000000000 is too much: \d.* TiB of JavaScript's heap for the graphs of the training steps/,
     ],
     [
       ["model.layers=1e9"],

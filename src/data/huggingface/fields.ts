@@ -89,7 +89,7 @@ export function fieldsOf(value: unknown, place: string) {
 
 export type Makers<T> = Readonly<Record<string, (fields: Fields) => T>>;
 
-/** @internal Makes a component by its `type`; refuses fields that its maker does not read. */
+/** @internal Makes a component with the maker for its `type`; refuses fields that the maker does not read. */
 export function componentOf<T>(value: unknown, place: string, makers: Makers<T>): T {
   const fields = fieldsOf(value, place);
   const component = makers[fields.oneOf("type", Object.keys(makers))](fields);

@@ -1,6 +1,6 @@
-// Character classes and mappings of the components of tokenizers 0.23. Their tables are of different Unicode versions,
-// from 8 to 17; this file lists, in hexadecimal, the code points that differ from JavaScript's. All code
-// points were compared by tests/golden/tokenizer_unicode.py.
+// Character classes and mappings of the library tokenizers 0.23. Its components use the tables of different Unicode
+// versions, from 8 to 17; this file lists, in hexadecimal, the code points for which they differ from JavaScript's tables.
+// The script tests/golden/tokenizer_unicode.py compared all code points.
 
 /** Code points and ranges such as "7fd 897-89f", as the content of a character class. */
 function classOf(ranges: string): string {
@@ -59,7 +59,7 @@ export const NONSPACING = `[[\\p{Mn}${classOf("1734 1171e")}]--[${LATER_NONSPACI
 export const CONTROL = `[[\\p{Cc}\\p{Cf}\\p{Co}${classOf("fffd")}]--` +
   `[${classOf("9-a d 890-891 8e2 110cd 13430-1343f")}]]`;
 
-/** Characters that tokenizers leaves unchanged and in place, but JavaScript composes or reorders. */
+/** Characters that the library tokenizers leaves unchanged and in place, but JavaScript composes or reorders. */
 const INERT = classOf(
   `7fd 897-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1ace 1df6-1dfa 32ff a7f2-a7f4 a82c ab69 105c9
   105d2 105da 105e4 10781-10785 10787-107b0 107b2-107ba 10d24-10d27 10d69-10d6d 10eab-10eac 10efd-10eff 10f46-10f50

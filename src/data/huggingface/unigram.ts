@@ -34,7 +34,7 @@ function trieOf(ids: ReadonlyMap<string, number>) {
   nodes.children.push(open.length);
   return {
     units: Uint16Array.from(nodes.units),
-    // The children of node i end where those of node i + 1 start.
+    // The children of node i end where the children of node i + 1 start.
     children: Uint32Array.from(nodes.children),
     ids: Int32Array.from(nodes.ids),
   };
@@ -52,8 +52,8 @@ function childOf({ units, children }: Trie, node: number, unit: number): number 
 }
 
 /**
- * A score as tokenizers parses it: the digits as one integer, divided by a power of ten. The result can differ from the
- * nearest number by one unit in the last place, which decides between splits that would otherwise tie.
+ * A score as the library tokenizers parses it: the digits as one integer, divided by a power of ten. The result can differ
+ * from the nearest number by one unit in the last place, which decides between splits that would otherwise tie.
  */
 function readScore(score: number): number {
   const [, digits, fraction = "", exponent = "0"] = /^(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(

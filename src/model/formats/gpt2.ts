@@ -251,7 +251,7 @@ export function fromGpt2Tensors(
   }));
 }
 
-/** A block equivalent to those of GPT-2, for comparison; keys that do not affect the result are taken from the given block. */
+/** The block of GPT-2 to which a block is compared. Keys that do not affect the result have the values of the given block. */
 function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Block): Block {
   const { per, kv_head, backward, method, kv_heads, value_dim } = attention;
   const [{ mlp: { activation, factor } }] = blocksOf(architecture);

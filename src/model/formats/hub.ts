@@ -1,6 +1,6 @@
-// Models by name. Their files are in the cache folder, where the user has placed them or heed downloads them once. A file is
-// verified by its size and SHA-256 in data/models.json or as stated by the hub (for large files), or by the SHA-256 that was
-// recorded beside it at its first use.
+// Models with names. Their files are in the cache folder, where the user has placed them or heed downloads them once. A file
+// is verified by its size and SHA-256 in data/models.json or as stated by the hub (for large files), or by the SHA-256 that
+// was recorded beside it at its first use.
 import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
 import { download, fault, HTML_PAGE, isHtmlPage } from "../../data/download.ts";
@@ -65,10 +65,10 @@ async function record(folder: string, recorded: ReadonlyMap<string, string>): Pr
 }
 
 /**
- * The folder of a model by name: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json; missing files
- * are downloaded. Every file is checked against its known size and SHA-256 (`HubModel.files`). The SHA-256 of a file for which
- * none is known is recorded at its first use in SHA256SUMS beside it; a file that differs from it later, in the folder or
- * downloaded again, is rejected.
+ * The folder of the model called `name`: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json;
+ * missing files are downloaded. Every file is checked against its known size and SHA-256 (`HubModel.files`). If none is
+ * known, the SHA-256 is recorded at the file's first use in SHA256SUMS beside it; a file that later differs from the record,
+ * in the folder or downloaded again, is rejected.
  *
  * @param name a key of `MODELS`, or `owner/name` on the Hugging Face hub
  * @throws {UserError} for an unknown name; if a download fails, in one line that says where to put which files; if a file

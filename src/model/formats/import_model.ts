@@ -1,4 +1,4 @@
-// Imports a GPT-2 model from a Hugging Face folder as a checkpoint like those of a run.
+// Imports a GPT-2 model from a Hugging Face folder as a checkpoint like the checkpoints of a run.
 import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../../config/mod.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
@@ -84,7 +84,7 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
 const SAVED_AGAIN =
   "which AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes";
 
-/** How to convert weight files of other formats, by name. Most are pickles, which heed does not read: they can run code. */
+/** How to convert weight files of other formats, keyed by file name. heed reads no pickles, because they can run code. */
 const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
   "pytorch_model.bin": SAVED_AGAIN,
   "pytorch_model.bin.index.json": SAVED_AGAIN,

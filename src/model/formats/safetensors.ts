@@ -35,7 +35,7 @@ export type TensorData = {
 
 /** A decoded file: tensors in the order of their bytes, and the strings of `__metadata__`. */
 export interface DecodedSafetensors {
-  /** Tensors by name. `data` is a view of the file's bytes if they are aligned, else a copy. */
+  /** Tensors, keyed by name. `data` is a view of the file's bytes if they are aligned, else a copy. */
   tensors: Map<string, TensorData>;
   /** The `__metadata__` map, empty if the file has none. */
   metadata: Record<string, string>;
@@ -93,7 +93,7 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
 /**
  * Writes tensors as a safetensors file: 8 bytes of header length, a JSON header that starts with `{` and is padded with
  * spaces to a multiple of 8, then the elements, little endian, without holes. Tensors are sorted by dtype (widest first)
- * and name, metadata by key, as Hugging Face's writer does, so equal tensors give equal bytes.
+ * and name, and metadata by key, as Hugging Face's writer does, so that equal tensors result in equal bytes.
  *
  * @param tensors name to tensor; the name `__metadata__` is reserved
  * @throws RangeError if a shape does not match its data or has negative or fractional sizes, a dtype is unknown, a tensor
