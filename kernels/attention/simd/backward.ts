@@ -354,20 +354,26 @@ export function querySumPhase({ call, shapes: { rows, parts, T8, D8 } }: Plan): 
   return {
     label: "attention query gradient",
     blocks: B * H * tiles,
-    kernel(f, block, { inputs: _, outputs: [dq], scratch: [partial] }) {
+    kernel(f, block, { outputs: [dq], scratch: [partial] }) {
       const [head, i] = [f.let(i32.divU(block, tiles)), f.let(i32.mul(i32.remU(block, tiles), rows))];
       const query = i32.add(i32.mul(i32.add(i32.mul(i32.divU(head, H), T), i), H), i32.remU(head, H));
       const to = f.let(element(dq, query, 4 * D));
       const from = f.let(element(partial, i32.add(i32.mul(head, T8), i), 4 * D8));
+      const sumAt = (e: Int): Local<"v128"> => {
+        const at = f.let(i32.add(from, e));
+        const sum = f.let(load("v128", at));
+        for (let part = 1; part < parts; part++) {
+          f.set(sum, f32x4.add(sum, load("v128", at, part * 4 * B * H * T8 * D8)));
+        }
+        f.set(sum, f32x4.mul(sum, scale));
+        return sum;
+      };
+      const whole = D - D % 4;
       f.loop(0, lesser(f, i32.sub(T, i), rows), 1, () => {
-        for (let e = 0; e < D; e += 4) {
-          const sum = f.let(load("v128", from, 4 * e));
-          for (let part = 1; part < parts; part++) {
-            f.set(sum, f32x4.add(sum, load("v128", i32.add(from, part * 4 * B * H * T8 * D8), 4 * e)));
-          }
-          f.set(sum, f32x4.mul(sum, scale));
-          if (e + 4 <= D) f.store(to, sum, 4 * e);
-          else for (let c = e; c < D; c++) f.storeLane(to, sum, c - e, 4 * c);
+        f.loop(0, 4 * whole, 16, (e) => f.store(i32.add(to, e), sumAt(e)));
+        if (whole < D) {
+          const rest = sumAt(4 * whole);
+          for (let lane = 0; lane < D - whole; lane++) f.storeLane(to, rest, lane, 4 * (whole + lane));
         }
         f.set(to, i32.add(to, 4 * H * D));
         f.set(from, i32.add(from, 4 * D8));

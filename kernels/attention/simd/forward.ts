@@ -1,6 +1,6 @@
-// Attention in WebAssembly: z = act(modified scores) v. For more than a few queries, keys and values are first packed in panels. A block computes the rows of
-// one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S) and replaced by the
-// weights, then the sums of values; only keys that a row can see are read.
+// Attention in WebAssembly: z = act(modified scores) v. For more than a few queries, keys and values are first packed in panels.
+// A block computes the rows of one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S)
+// and replaced by the weights, then the sums of values; only keys that a row can see are read.
 import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import {
