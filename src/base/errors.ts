@@ -1,4 +1,4 @@
-// UserError, the only error that a user can cause. Any other error is a bug and keeps its stack.
+// The errors that a user can cause: UserError, and UserCodeError for the user's code. Any other error is a bug of heed.
 import { basename, dirname, join } from "node:path";
 import { RENAMED_FIELDS, renamedCall } from "./renamed.ts";
 
@@ -49,7 +49,7 @@ export function atPlace<T>(place: string, call: () => T): T {
   }
 }
 
-/** The error to throw for an error of user code (see `callUser`). */
+/** The error to throw after user code has thrown `cause` (see `callUser`). */
 export function thrownBy(place: string, cause: unknown): Error {
   if (cause instanceof UserError) return new UserError(`${place}: ${cause.message}`);
   const renamed = renamedCall(cause);

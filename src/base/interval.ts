@@ -4,7 +4,7 @@
 const FEW = "12.706205 4.302653 3.182446 2.776445 2.570582 2.446912 2.364624 2.306004 2.262157 2.228139"
   .split(" ").map(Number);
 
-/** The 97.5% point of Student's t, by the series in 1/df (Fisher 1926) up to 1/df^3, which is accurate to 1e-4 here. */
+/** The 97.5% point of Student's t, accurate to 1e-4. Above 10 degrees of freedom: a series up to 1/df^3 (Fisher 1926). */
 function studentT(df: number): number {
   if (df <= FEW.length) return FEW[df - 1];
   const z = 1.959963985;

@@ -24,7 +24,7 @@ export interface KeyKinds {
 /** The allowed names of a key: a list, or the keys of an object. */
 export type Names = readonly string[] | Readonly<Record<string, unknown>>;
 
-/** A key, whose value is one of several names, a value of a kind, or either of these; or a list; or a pair of numbers. */
+/** A key. Its value is one of several names or a value of a kind, or may be either; or it is a list, or a pair of numbers. */
 export interface Key {
   /** The kind of its value. */
   readonly is?: keyof KeyKinds;

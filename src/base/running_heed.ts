@@ -6,7 +6,7 @@ import { closestString, didYouMean, UserError } from "./errors.ts";
 import { localFile } from "./import_specifiers.ts";
 import { currentName, EXPORTS, type Exports, pathsOf, running } from "./renamed.ts";
 
-/** Package names that import heed from any folder. */
+/** Package names with which heed can be imported from any folder. */
 const NAMES = ["heed", "@heed/heed"];
 
 /** The folder of heed's sources; undefined in a bundle. */

@@ -25,7 +25,7 @@ export function showWritten(text: string): string {
   return escapeControls(shorten(text));
 }
 
-/** `model.block.mlp.factor`; keys that are not plain words are quoted and long ones truncated, so that a path is one line. */
+/** A path as one line, `model.block.mlp.factor`: keys that are not plain words are quoted, and long keys are truncated. */
 export function showPath(path: readonly PropertyKey[]): string {
   return path.map(String).map((key) => /^[\w-]+$/.test(key) ? shorten(key) : describeValue(key)).join(".");
 }

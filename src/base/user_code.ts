@@ -61,7 +61,7 @@ export async function readCode(file: string): Promise<UserCode> {
   return { sha256: sha256Hex(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
 }
 
-/** The path of a file relative to the folder of the first, with slashes on every system. */
+/** The path of the file `url` relative to the folder of the file `entry`, with slashes on every system. */
 function pathFrom(entry: string, url: string): string {
   return relative(dirname(fileURLToPath(entry)), fileURLToPath(url)).split(sep).join("/");
 }

@@ -7,7 +7,7 @@ import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
 import { settled } from "./user_promise.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
-/** The code of the files that this process has imported, by URL. The imported code stays in use even if the files change. */
+/** The code of the files that this process has imported, keyed by URL. It stays in use even if the files change. */
 const imported = new Map<string, UserCode>();
 
 const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;

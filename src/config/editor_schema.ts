@@ -65,9 +65,9 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
 }
 
 /**
- * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, from the
- * definition that also validates. It allows sweeps (a list instead of a single value) of every key except those of
- * `NEVER_SWEPT`, and `ablations`.
+ * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, derived from
+ * the definition from which the validator is also derived. It allows `ablations`, and sweeps (a list instead of a single
+ * value) of every key except the keys in `NEVER_SWEPT`.
  *
  * @example
  * ```ts

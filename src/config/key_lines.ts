@@ -39,7 +39,7 @@ const below = (path: string, keys: Keys): { path: string; lines: string[] }[] =>
  * The keys of a configuration that start with a prefix, each with its allowed values, default and meaning. For the keys of a
  * list's entries, `N` stands for the index of an entry, from 0.
  *
- * @param prefix a key or the start of keys, for example "model.block"
+ * @param prefix a key, or the beginning of several keys, for example "model.block"
  * @throws {UserError} if no key starts with it; the message suggests the nearest key
  *
  * @example

@@ -51,7 +51,7 @@ function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): strin
   return last.path.join(".") === written ? place : `${place}: ${written}`;
 }
 
-/** Suggests the equivalent of another tool's key, else a key of this name in any section, else a similar key in this one. */
+/** Suggests heed's key for another tool's, else a key of the same name in any section, else a similar key in `section`. */
 function keySuggestion(key: string, section: Path): string {
   if (Object.hasOwn(FOREIGN_KEYS, key)) return ` It is "${FOREIGN_KEYS[key]}" here.`;
   const schema = runJsonSchema();

@@ -1,5 +1,5 @@
-// Reads and writes YAML. Only this file uses the parser: it reduces the parser's errors to one line with a place, and another
-// parser would change only this file.
+// Reads and writes YAML. Only this file uses the parser, so that the parser can be replaced here; it reduces the parser's
+// errors to one line with a place.
 
 import { UserError } from "../base/errors.ts";
 import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";

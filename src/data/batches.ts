@@ -27,7 +27,7 @@ export interface MixedSource {
   readonly name: string;
   /** Fraction of the rows; the fractions sum to 1. */
   readonly weight: number;
-  /** Fraction of the targets, estimated from each source's first rows. Differs from `weight` if short texts leave rows with fewer targets. */
+  /** Fraction of the targets, estimated from the first rows; differs from `weight` if short texts do not fill their rows. */
   readonly share: number;
 }
 

@@ -5,7 +5,7 @@ import { type NumberList, numberList, partsOf } from "./ids.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
-/** Two adjacent tokens, their count, and the indices of the words that contain the pair, or contained it before a later merge. */
+/** Two adjacent tokens, their count, and the indices of the words that contain the pair or contained it before a merge. */
 interface Pair {
   readonly left: number;
   readonly right: number;

@@ -4,7 +4,7 @@
 const CLOSING = new Set([",", ".", ";", ":", "?", "!", ")", "]", "''"]);
 const OPENING = new Set(["(", "[", "``"]);
 const JOINING = new Set(["-", "/"]);
-/** Marks that are written once if the corpus has them twice in a row: "? ?" at the end of a clause, "Ala. ." after an abbreviation. */
+/** Marks that are written once if the corpus doubles them: "? ?" at the end of a clause, "Ala. ." after an abbreviation. */
 const MARKS = new Set([",", ".", ";", ":", "?", "!"]);
 
 /** Splits at the last slash: words may contain slashes ("1/4/cd"), tags do not. */

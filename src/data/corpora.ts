@@ -33,7 +33,7 @@ export interface PackageCorpus {
   package: string;
   /** A regular expression for the names of the files to read from the package's folder, in sorted order. */
   files: string;
-  /** The number of such files. */
+  /** The expected number of these files. */
   count: number;
   /** The file format: "brown" is the Brown corpus's tagged text. */
   format: "brown";
@@ -86,7 +86,7 @@ export interface LoadedBytes {
 export interface TextRequest {
   /** A name in the catalogue. */
   source?: string;
-  /** Files or folders, as `readFiles` takes them. */
+  /** Files or folders (see `readFiles`). */
   files?: readonly string[];
   /** For files of JSON lines: the field that holds the text, `a.b` for a field of a nested object. */
   field?: string;

@@ -9,7 +9,7 @@ export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 /** A growable list of numbers. */
 export type NumberList = ReturnType<typeof numberList>;
 
-/** An empty list of integers from 0 to `most`. Memory for `capacity` of them is reserved, resident only once written. */
+/** An empty list of integers from 0 to `most`. Memory for `capacity` of them is reserved, which is resident only when used. */
 export function numberList(most: number, capacity: number) {
   const Narrow = most <= 0xff
     ? Uint8Array

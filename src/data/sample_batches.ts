@@ -71,8 +71,8 @@ function writeRow(
 
 /**
  * Batches of ragged samples, one per row, padded on the right with targets IGNORE. A sample of
- * more than context + 1 tokens takes several rows; each of its tokens except the first is a target once. The splits are cut
- * in order by number of samples, or passed in `given`.
+ * more than context + 1 tokens takes several rows; each of its tokens except the first is a target once. The splits are
+ * fractions of the samples, in order, or are passed in `given`.
  *
  * With "windows" each row is used once per epoch in seeded order; with "crops" rows are drawn with replacement. Samples of
  * fewer than two tokens have nothing to predict and are left out.

@@ -96,7 +96,7 @@ function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): Dra
   );
 }
 
-/** The number of tokens of some samples, and the mean of their `nats` per counted target, undefined if the `nats` are not known. */
+/** The number of tokens of some samples, and their `nats` per counted target, undefined if the `nats` of one are unknown. */
 function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
   let [tokens, targets, total] = [0, 0, 0];
   for (const { tokens: sampleTokens, counted, nats = NaN } of samples) {

@@ -32,7 +32,7 @@ function taskOf(file: string, name: string, value: unknown): Task | undefined {
 
 /**
  * The tasks of a user's file, keyed by name. Each export is a `Task`, or a function `(rng) => ({ text, answerStart })` that
- * draws all random numbers from `rng`, which becomes a task of the export's name. The alphabet of a function consists of the
+ * draws all random numbers from `rng`; the task is then called like the export. The alphabet of a function consists of the
  * characters in its first 1000 samples; a task with rarer characters has to state its `alphabet`.
  *
  * @throws UserError if the file does not load or has no task, or a task does not return a sample

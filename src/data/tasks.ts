@@ -120,7 +120,10 @@ const induction: Task = {
   },
 };
 
-/** Multi-query associative recall: number of pairs of key and value, number of distinct keys (and of distinct values), length of a sample in characters. */
+/**
+ * Multi-query associative recall: number of pairs of key and value, number of distinct keys (and of distinct values), length of
+ * a sample in characters.
+ */
 const RECALL = { pairs: 4, kinds: 128, length: 64 };
 /** 256 letters from U+0100 on: 128 keys, then 128 values. */
 const SYMBOLS = String.fromCodePoint(...Array.from({ length: 2 * RECALL.kinds }, (_, i) => 0x100 + i));

@@ -84,7 +84,7 @@ export function unitsOfText(text: TextBytes): number {
 
 type Place = { readonly part: number; readonly at: number };
 
-/** Cuts a text at `count` ascending byte offsets in its parts; if `places` has fewer, the remaining cuts are at the end of the text. */
+/** Cuts a text at `count` ascending places. If `places` has fewer entries, the remaining cuts are at the end of the text. */
 function cutAt(text: TextBytes, places: readonly Place[], count: number): TextBytes[] {
   let [part, at] = [0, 0];
   return Array.from({ length: count + 1 }, (_, i) => {

@@ -89,7 +89,7 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
  *
  * @param train the texts of the train split
  * @param others the texts of the other splits
- * @param learned `cache`: a folder that stores trained byte-pair encodings. Default: none, they are trained each time.
+ * @param learned `cache`: a folder that stores trained byte-pair encodings. Default: none, so that they are trained each time
  * @throws UserError if there is no text to train on, or a tokenizer.json cannot be read or is invalid
  *
  * @example

@@ -30,7 +30,7 @@ export interface NextLogits extends Disposable {
   readonly whole: string | undefined;
 }
 
-/** A cache of programs by number of positions; each is compiled when it is first used. */
+/** A cache of programs, keyed by number of positions; each is compiled when it is first used. */
 function programs(compile: (length: number) => Promise<Program>) {
   const compiled = new Map<number, Program>();
   return {

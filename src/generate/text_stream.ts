@@ -24,7 +24,7 @@ export function beforeStop(text: string, stop: readonly string[]): string {
 /** Characters at the end of a text that may be incomplete: U+FFFD for missing bytes, or half a surrogate pair. */
 const UNFINISHED = /[\ud800-\udbff\ufffd]+$/;
 
-/** The beginning of a text that no continuation changes: it ends in no incomplete character and no prefix of a stop string. */
+/** The beginning of a text that no continuation changes. An incomplete character or a prefix of a stop string is cut off. */
 function certainPart(text: string, stop: readonly string[]): string {
   const cut = beforeStop(text, stop);
   if (cut.length < text.length) return cut;

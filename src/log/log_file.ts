@@ -10,7 +10,7 @@ import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
 import { type AnyRecord, formatRecord, type LogRecord } from "./records.ts";
 
-/** The reader of the standard output has closed it: the run should end quietly.
+/** Thrown if the reader of the standard output has closed it; the run should then end quietly.
  * @category Logs */
 export class ClosedPipe extends Error {
   /** Name of the error. */

@@ -26,8 +26,8 @@ function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Splits chunks into complete lines; called with null it returns the unfinished last line. The lines are views of the chunk:
- * use them before it is overwritten.
+ * Returns a function that splits chunks into complete lines; called with null, it returns the unfinished last line. The
+ * lines are views of the chunk: use them before it is overwritten.
  *
  * @param place the log's name in messages
  * @throws {UserError} from the returned function, at a line longer than the maximum
@@ -64,8 +64,8 @@ const PREFIXES = VERSIONS.map((v) => new TextEncoder().encode(`{"v":${v},"type":
 const [QUOTE, BACKSLASH, BRACE] = new TextEncoder().encode('"\\{');
 
 /**
- * Tests whether a line may be a record of one of the types: false only if it begins as heed writes records and has another
- * type. Lines in other formats may be records.
+ * Returns a function that tests whether a line may be a record of one of the types. It returns false only if the line begins
+ * as heed writes records and has another type, because lines in other formats may be records too.
  */
 export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
   const endings = types.map((type) => new TextEncoder().encode(`${type}"`));

@@ -185,7 +185,7 @@ function statusOf(value: unknown): Status | undefined {
   return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-/** A number with 9 significant digits, as JSON writes it: without zeros at the end, which is faster than parsing it again. */
+/** A number with 9 significant digits as JSON writes it. Cutting zeros off the text is faster than parsing it again. */
 function nineDigits(x: number): string {
   const text = x.toPrecision(9);
   if (!text.includes(".") || text.includes("e")) return String(Number(text));
@@ -209,7 +209,7 @@ function formatValue(value: unknown, exact: boolean): string {
 
 const keyTexts = new Map<string, string>();
 
-/** `"key":`. A step has thousands of fields with the same few names, so the first are kept. */
+/** The text `"key":`, cached for the first 1000 names: a step has thousands of fields with the same few names. */
 function keyText(key: string): string {
   let text = keyTexts.get(key);
   if (text !== undefined) return text;

@@ -33,9 +33,9 @@ export interface RunResult {
   readonly best: LossAt | null;
   /** The last evaluation; null if there was none. */
   readonly last: LossAt | null;
-  /** Total time of its steps, without evaluations, pauses, and steps repeated after a kill. */
+  /** Total time of its steps, without evaluations, pauses, and steps that were repeated after the run was killed. */
   readonly seconds: number;
-  /** The values of its resolved configuration by dotted key, such as `model.dim`; a list of plain values is one JSON text. */
+  /** The values of its configuration, keyed by dotted path such as `model.dim`; a list of plain values is one JSON text. */
   readonly keys: ReadonlyMap<string, string | number | boolean | null>;
 }
 

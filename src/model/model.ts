@@ -14,7 +14,7 @@ import { codeFiles } from "./trust.ts";
 /** A model as generation and analysis use it.
  * @category Models */
 export interface LanguageModel {
-  /** Sizes and choices of its layers. */
+  /** Its sizes, and the options of its layers. */
   readonly architecture: Architecture;
   /** Converts between text and token ids. */
   readonly tokenizer: Tokenizer;
@@ -28,7 +28,7 @@ export interface Model {
   readonly config: Config;
   /** Converts between text and token ids. */
   readonly tokenizer: Tokenizer;
-  /** Sizes and choices of its layers. */
+  /** Its sizes, and the options of its layers. */
   readonly architecture: Architecture;
   /** Offsets of its parameters in flat storage. */
   readonly layout: Layout;

@@ -1,5 +1,5 @@
-// runs/latest: a pointer to the newest run or sweep that has a checkpoint, by the time in its folder's name. If the pointer or
-// its target is missing, the newest is determined from the folders.
+// runs/latest: a pointer to the newest run or sweep that has a checkpoint. The time in a run's folder name determines its
+// age. If the pointer or its target is missing, the newest is determined from the folders.
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { UserError } from "../base/errors.ts";
 import {

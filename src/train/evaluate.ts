@@ -190,7 +190,7 @@ async function run(
       loss += row.loss * row.valid;
       correct += row.correct;
       tokens += row.valid;
-      // No batch of an evaluation has rows of two sources.
+      // All rows of an evaluation's batch are from the same source.
       const sums = mixed[batches[slot].sources?.[0] ?? -1];
       if (sums) [sums.loss, sums.tokens] = [sums.loss + row.loss * row.valid, sums.tokens + row.valid];
       const { answers: marks, targets } = batches[slot];

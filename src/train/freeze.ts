@@ -36,7 +36,7 @@ export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32
 }
 
 /**
- * The feed with a step's input `trained`; empty if no step freezes parameters.
+ * The value of a step's input `trained`, as a feed; an empty feed if no step freezes parameters.
  *
  * @param step 1-based
  */

@@ -92,7 +92,7 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
 }
 
 /**
- * Loads the experiment of a configuration. With `train.from` it has the tokenizer and the parameters of that run.
+ * Loads the experiment of a configuration. The tokenizer and the initial parameters are those of `train.from`, if it is set.
  *
  * @throws {UserError} for the errors of `prepare`; if `sample.prompt` cannot be encoded or has no token; or if the other run's
  * parameters do not fit this model (the message names the first such tensor, both shapes, and the key to change)

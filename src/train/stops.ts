@@ -27,7 +27,7 @@ export function nextStop({ experiment: { config, hooks }, state: { step } }: Run
   return { stop, evaluates: stop % every === 0 || stop === steps, saves: recordsCheckpoint(stop, config) };
 }
 
-/** Whether a step ends with a checkpoint that the log records; one saved because of an interruption is not recorded. */
+/** Whether the log records a checkpoint of a step. A checkpoint that is saved because of an interruption is not recorded. */
 export function recordsCheckpoint(step: number, { train, eval: { every }, output }: Config): boolean {
   return step > 0 && nextOf(step - 1, train.steps, [every, output.checkpoint_every]) === step;
 }

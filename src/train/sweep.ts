@@ -1,5 +1,5 @@
-// A sweep on disk: a folder with its runs, an index of those that have ended and a chart that compares them. The folder's
-// name has a hash of the runs, so that the same command finds the same folder and continues where it stopped.
+// A sweep on disk: a folder with its runs, an index of the runs that have ended and a chart that compares them. The folder's
+// name contains a hash of the runs, so that the same command finds the same folder and continues where it stopped.
 
 import { readWholeText } from "../base/whole_file.ts";
 import { join, relative } from "node:path";

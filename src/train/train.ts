@@ -45,7 +45,7 @@ export interface TrainResult extends LoopResult {
 
 /** The cost of a run, for its first record, its announcement and the choice of its device. */
 export interface Cost {
-  /** Bytes of memory, by purpose. */
+  /** Bytes of memory for each purpose. */
   readonly memory: RunRecord["memory"];
   /** Floating point operations per step. */
   readonly flops: number;

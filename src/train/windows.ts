@@ -21,7 +21,7 @@ interface StartedStep {
   readonly targets: number;
   /** The table of its statistics, if any. */
   readonly looked: StatisticsTable | undefined;
-  /** Indices of the blocks that are probed for induction heads after it. */
+  /** Indices of the blocks that are probed for induction heads after this step. */
   readonly probed: readonly number[];
 }
 
@@ -53,7 +53,7 @@ export function readWindow(
     statistics: new Map(tables.map((name, i) => [name, tableValues[i]])),
     at: performance.now(),
   }));
-  // If the previous window fails, nothing awaits this one.
+  // If the previous window fails, nothing awaits this promise; a rejection is then ignored.
   values.catch(() => {});
   return { first, steps, values };
 }

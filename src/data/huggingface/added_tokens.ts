@@ -8,8 +8,8 @@ import type { Model } from "./vocabulary.ts";
 export type AddedToken = ReturnType<typeof addedTokensOf>[number];
 
 /**
- * @internal The added tokens of a file. The library tokenizers gives a token that is not in the model the next free id, whatever the
- * file states; a file that states another id is refused.
+ * @internal The added tokens of a file. The library tokenizers assigns the next free id to a token that is not in the model,
+ * whatever id the file states; a file that states another id is refused.
  */
 export function addedTokensOf(value: unknown, model: Model) {
   const list = value ?? [];

@@ -226,7 +226,8 @@ export function reversed(tree: Tree): Tree {
 
 /**
  * @internal The cost of an expression. `fault`: why it backtracks catastrophically; without one, a match takes time
- * proportional to the text it reads. `rereads`: whether it may read a run of characters, fail, and read the run again from its next character.
+ * proportional to the text it reads. `rereads`: whether it may read a run of characters, fail, and read the run again from
+ * the run's second character.
  */
 export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const endless = (fault: string) => ({ fault, rereads: true });

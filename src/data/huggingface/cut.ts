@@ -20,7 +20,10 @@ const patternOf = ({ pattern }: Json): string | undefined =>
 /** Normalizers that change each character, or a character and its combining marks, independently. */
 const LOCAL = "NFC NFD NFKC NFKD Lowercase StripAccents BertNormalizer Nmt Precompiled".split(" ");
 
-/** The text that normalizers replace a space by, and whether they prepend it to every text; undefined if a normalizer may look across a cut. */
+/**
+ * The text by which normalizers replace a space, and whether they prepend it to every text; undefined if the result of a
+ * normalizer may depend on text beyond a cut.
+ */
 function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | undefined {
   let space = " ";
   let prepended: string | undefined;
@@ -72,7 +75,8 @@ function splitsBetween(preTokenizer: unknown, space: string): boolean {
   if (first < 0 || !all.slice(0, first).every(({ type }) => type === "Punctuation" || type === "Digits")) {
     return false;
   }
-  // A later Metaspace would add its mark of a text's start after a cut too; a Metaspace that splits first turns the space there into the mark.
+  // A later Metaspace would mark the start of a text after a cut too. If Metaspace splits first, it turns the space after the
+  // cut into the same mark.
   const marksStart = all.slice(first + 1).some(({ type, prepend_scheme }) =>
     type === "Metaspace" && prepend_scheme === "first"
   );
@@ -143,7 +147,8 @@ function cutOf(file: Json, space: string): ((text: string) => number) | undefine
     unsplit !== undefined && isObject(file.model) && mergesApart(file.model, unsplit);
   if (!apart) return undefined;
   const contents = contentsOf(file).map((content) => folded(content, space));
-  // BertNormalizer turns other characters into spaces and adds spaces around Chinese ones: added tokens with spaces may then match anywhere.
+  // BertNormalizer turns other characters into spaces and adds spaces around Chinese characters, so added tokens that contain
+  // spaces may match anywhere.
   const makesSpaces = partsOf(file.normalizer).some(({ type }) => type === "BertNormalizer");
   if (makesSpaces && contents.some((content) => /\s/.test(content))) return undefined;
   const reach = 2 * contents.reduce((most, { length }) => Math.max(most, length), 1);

@@ -51,7 +51,7 @@ const LOW = "[^\\r\\u{300}-\\u{10ffff}]";
 const HIGH = "[\\u{300}-\\u{10ffff}]";
 const PARTS = new RegExp(`(${LOW}{1,4096})(?!${HIGH})|\\r\\n?|${LOW}?(?:${HIGH}+${LOW}?)+`, "gv");
 
-/** @internal SentencePiece's normalizer; a grapheme of up to five bytes is looked up as a whole, any other character by character. */
+/** @internal SentencePiece's normalizer. Graphemes of up to five bytes are looked up as a whole, others character by character. */
 export function precompiled(fields: Fields): (text: string) => string {
   const written = fields.text("precompiled_charsmap");
   const charsmap = bytesOfBase64(written);

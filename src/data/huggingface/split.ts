@@ -116,7 +116,7 @@ export function replacerOf(fields: Fields): (text: string) => string {
     rangesOf(text, pattern).map(([start, end, match]) => match ? content : text.slice(start, end)).join("");
 }
 
-/** @internal The field `pattern`, `{ "String": text }` or `{ "Regex": expression }`; `empty`: whether it can match the empty string. */
+/** @internal The field `pattern`, `{ "String": text }` or `{ "Regex": expression }`; `empty`: whether it can match "". */
 export function patternOf(fields: Fields): { text?: string; pattern: RegExp; empty: boolean } {
   const pattern = fieldsOf(fields.any("pattern"), fields.at("pattern"));
   const isRegex = pattern.any("Regex") !== undefined;

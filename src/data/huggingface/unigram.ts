@@ -8,7 +8,7 @@ const UNKNOWN_PENALTY = 10;
 
 type Trie = ReturnType<typeof trieOf>;
 
-/** A trie of tokens by code units: the children of a node are contiguous and sorted. A node without a token has the id -1. */
+/** A trie of tokens over code units. The children of a node are contiguous and sorted; a node without a token has id -1. */
 function trieOf(ids: ReadonlyMap<string, number>) {
   const sorted = [...ids.keys()].filter((token) => token !== "").sort();
   const nodes = { units: [0], children: [0], ids: [-1] };

@@ -10,9 +10,9 @@ const isId = (x: unknown): x is number =>
 
 /** @internal Encodes pieces of text as ids. */
 export interface Model {
-  /** The ids of tokens. */
+  /** Maps tokens to ids. */
   readonly ids: ReadonlyMap<string, number>;
-  /** The tokens of ids. */
+  /** Maps ids to tokens. */
   readonly tokens: ReadonlyMap<number, string>;
   /** The number of tokens; several with the same text are counted separately. */
   readonly count: number;

@@ -7,9 +7,9 @@ import { encodeSafetensors } from "./safetensors.ts";
 import { tokenizerJson } from "./tokenizer_json.ts";
 
 /**
- * Writes a model as a folder that `transformers` loads: config.json, model.safetensors with GPT-2's names and shapes, and
- * unless the tokenizer is cropped or an ids tokenizer, which these formats cannot express, tokenizer.json and
- * tokenizer_config.json.
+ * Writes a model as a folder that `transformers` loads: config.json, model.safetensors with GPT-2's names and shapes,
+ * tokenizer.json and tokenizer_config.json. The last two are omitted for cropped tokenizers and ids tokenizers, which the
+ * format cannot express.
  *
  * @param out the folder, which must not exist
  * @returns the names of the files

@@ -1,6 +1,6 @@
-// Models with names. Their files are in the cache folder, where the user has placed them or heed downloads them once. A file
-// is verified by its size and SHA-256 in data/models.json or as stated by the hub (for large files), or by the SHA-256 that
-// was recorded beside it at its first use.
+// Models of the Hugging Face hub. Their files are in the cache folder, where the user places them or heed downloads them. A
+// file is verified by its size and SHA-256 in data/models.json or as stated by the hub (for large files), or by the SHA-256
+// that was recorded beside it at its first use.
 import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
 import { download, fault, HTML_PAGE, isHtmlPage } from "../../data/download.ts";
