@@ -25,12 +25,15 @@ import { gradientsOf } from "./weights.ts";
 const TILE = 64;
 /** If a batch has fewer key heads, their keys are split into parts, to have this many blocks; each part needs memory for dq. */
 const PARALLEL = 16;
+/** Maximum number of floating-point operations per block: a few seconds, less than threads wait for each other. */
+const MOST_FLOPS = 2e11;
 
 /** Shapes of the memory of a call. */
-export function gradientShapes({ sizes: { B, T, S, HKV, D, DV } }: AttentionCall) {
+export function gradientShapes({ sizes: { B, T, S, H, HKV, D, DV } }: AttentionCall) {
   const [rows, keys] = [Math.min(TILE, upTo(T, 4)), Math.min(TILE, upTo(S, 8))];
   const tiles = Math.ceil(S / keys);
-  const parts = Math.min(tiles, Math.ceil(PARALLEL / (B * HKV)));
+  const flops = 2 * T * S * (H / HKV) * (3 * D + 2 * DV);
+  const parts = Math.min(tiles, Math.max(Math.ceil(PARALLEL / (B * HKV)), Math.ceil(flops / MOST_FLOPS)));
   const perPart = Math.ceil(tiles / parts);
   return {
     rows,
