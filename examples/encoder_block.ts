@@ -1,5 +1,5 @@
-// A pre-LN encoder block: bidirectional self-attention, then an MLP, each preceded by a LayerNorm; and the gradient of a
-// loss. deno run -A examples/encoder_block.ts
+// A pre-LN encoder block: bidirectional self-attention, then an MLP, each after a LayerNorm; and the gradient of a loss.
+// deno run -A examples/encoder_block.ts
 import {
   add,
   elementwise,

@@ -37,7 +37,12 @@ const command: cli.Command = {
       value: "N,N,...",
       help: "steps to analyze; default: 0, 10%, 20% and 100%, or every checkpoint",
     },
-    batches: { type: "string", value: "N", help: "batches per mean and 95% interval", default: "4" },
+    batches: {
+      type: "string",
+      value: "N",
+      help: "number of batches for means and 95% intervals",
+      default: "4",
+    },
     compare: {
       type: "boolean",
       help: "also train with exact, diag, ste and sigmoid from the same seed",

@@ -10,7 +10,7 @@ const command: cli.Command = {
     ...cli.TEXT_OPTIONS,
     token: { type: "string", value: "TOKEN", help: "the token; default: the most likely next one" },
     minus: { type: "string", value: "TOKEN", help: "a token whose logit is subtracted" },
-    sort: { type: "boolean", help: "the largest contributions first" },
+    sort: { type: "boolean", help: "print the largest contributions first" },
     format: cli.formatOption("one object per part"),
     device: cli.DEVICE_OPTION,
   },

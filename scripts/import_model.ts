@@ -10,7 +10,7 @@ const command: cli.Command = {
     cache: {
       type: "string",
       value: "FOLDER",
-      help: "folder for downloads; models by name go to its folder models/",
+      help: "folder for downloads; named models go into its models/",
       default: ".cache",
     },
   },

@@ -39,7 +39,7 @@ const command: cli.Command = {
     stride: {
       type: "string",
       value: "N",
-      help: "tokens between the windows of a long text; default: context / 2",
+      help: "tokens by which the window over a long text moves; default: context / 2",
     },
     tokens: { type: "boolean", help: "also print every token with its cross-entropy" },
     format: cli.formatOption("one object per line"),

@@ -21,7 +21,7 @@ const command: cli.Command = {
     ...cli.TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME,NAME", help: "statistics, in the order of the table's columns" },
     layer: { type: "string", value: "N", help: "block, from 0" },
-    steps: { type: "string", value: "A..B", help: "first and last step; or A.., ..B, A" },
+    steps: { type: "string", value: "A..B", help: "a range of steps; also A.., ..B, or a single step A" },
     every: { type: "string", value: "N", help: "every Nth of the selected steps" },
     format: {
       type: "string",

@@ -8,7 +8,7 @@ const [MOST_DIGITS, DIGITS] = [7, 3];
 /** The decimal exponent of a number: 0 for 3.4, -2 for 0.034. */
 const placeOf = (value: number): number => Math.floor(Math.log10(value));
 
-/** A number with `decimals` decimals, or with two significant digits if `decimals` would show fewer. */
+/** Formats a number with `decimals` decimals, or with two significant digits if `decimals` would show fewer. */
 function written(value: number, decimals: number, digits: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
@@ -23,8 +23,8 @@ function written(value: number, decimals: number, digits: number): string {
 
 /**
  * The format of finite numbers in cells: three significant digits of the largest, or up to seven if that shows two digits of
- * the difference between minimum and maximum. A number that does not fit gets fewer digits, down to one. Only 0 is written as 0.
- * Undefined if some number does not fit.
+ * the difference between minimum and maximum. A number that does not fit gets fewer digits, down to one. Only 0 is written
+ * as 0. Undefined if some number does not fit.
  */
 export function cellFormat(
   values: readonly number[],

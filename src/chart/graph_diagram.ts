@@ -130,7 +130,7 @@ function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean 
   return reversed > 0;
 }
 
-/** The positions of boxes, labels and points of edges, by dagre. */
+/** Computes the positions of boxes, labels and points of edges with dagre. */
 function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
   graph.setGraph({ rankdir: "TB", nodesep: 26, edgesep: 18, ranksep: 26, marginx: MARGIN, marginy: MARGIN });

@@ -12,7 +12,7 @@ import { isFlat, shareOf } from "./ticks.ts";
 
 export type { HeatMap } from "./heat_layout.ts";
 
-/** The numbers of cells that are not blank, by row. */
+/** For each row, the numbers of the cells that are not blank. */
 const drawn = ({ values, blank = () => false }: HeatMap): number[][] =>
   values.map((row, i) => Array.from(row).filter((_, j) => !blank(i, j)));
 

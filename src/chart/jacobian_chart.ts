@@ -78,9 +78,9 @@ function lastChart({ values, intervals, batches }: Measured, title: string, { la
 type JacobianRecord = { readonly type: string; readonly [name: string]: unknown };
 
 /**
- * Charts from `jacobian` records: for r_diag, r_lateral, cos_diag and cos_ste the last step by layer and head with 95%
- * intervals (`jacobian_r_diag.svg`) and, if there is more than one step, a sheet over the steps
- * (`jacobian_r_diag_steps.svg`). Records of several methods give charts of each (`jacobian_r_diag_fa.svg`).
+ * Charts from `jacobian` records. For each share and cosine, raw and centred, a chart shows the last step by layer and
+ * head with 95% intervals (`jacobian_r_diag.svg`); if there is more than one step, a sheet shows all steps
+ * (`jacobian_r_diag_steps.svg`). If there are several methods, each has its own charts (`jacobian_r_diag_fa.svg`).
  *
  * @example
  * ```ts

@@ -8,6 +8,6 @@ export interface LogCharts {
   readonly types: readonly string[];
   /** Adds the next record of the log. */
   add(record: LogRecord): void;
-  /** SVG documents by file name, none if the log has no records for them; `name` is used in titles. */
+  /** Returns SVG documents, keyed by file name; none if the log has no records for them. `name` is used in titles. */
   draw(name: string): Readonly<Record<string, string>>;
 }

@@ -91,7 +91,7 @@ function clockOf(progress: Exclude<ProgressUnit, "steps">) {
 
 const COMMON = ["v", "type", "step", "split", "tokens"];
 
-/** Collects the lines of one metric from records, by split. */
+/** Collects the lines of one metric from records: one line per split. */
 function metricCollector(metric: string) {
   const lines = new Map<string, Thinner<Point>>();
   const others = new Set<string>();
@@ -124,7 +124,7 @@ function metricCollector(metric: string) {
   };
 }
 
-/** Collects the lines of a statistic by kind, tap and head; lines beyond `most` are counted, but not kept. */
+/** Collects the lines of a statistic, one per kind, tap and head; lines beyond `most` are counted, but not kept. */
 function statCollector({ heads }: StatChoice, most: number) {
   const lines = new Map<string, { row: StatRow; line: Thinner<Point> }>();
   const all = new Set<string>();
@@ -150,7 +150,7 @@ function statCollector({ heads }: StatChoice, most: number) {
   };
 }
 
-/** Passes records through, calling `see` with each. */
+/** Yields the records unchanged and calls `see` with each. */
 async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogRecord) => void) {
   for await (const record of records) {
     see(record);

@@ -11,7 +11,7 @@ const KINDS: Readonly<Record<string, { readonly what: string; readonly log: bool
 };
 const STRETCHES = 512;
 
-/** The norm of one layer: `l2` is that of the tensors read so far at `step`, `line` has the earlier steps. */
+/** The norm of one layer: `l2` is the norm of its tensors read so far at `step`; `line` has the norms at earlier steps. */
 interface LayerNorm {
   readonly layer: number | null;
   step: number;

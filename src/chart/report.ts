@@ -18,7 +18,7 @@ import { escapeXml } from "./svg_context.ts";
 
 /** Content of a report that is not in its log. */
 export interface ReportOptions {
-  /** SVG documents by file name, in order, such as those of `runCharts`. */
+  /** SVG documents, keyed by file name and in order, such as those that `runCharts` returns. */
   readonly charts?: Readonly<Record<string, string>>;
   /** The configuration as YAML. Default: the configuration in the log, as JSON. */
   readonly config?: string;
@@ -49,7 +49,8 @@ interface Contents {
 
 function addStat(stats: Contents["stats"], record: StatRecord): void {
   const { kind, tap, head } = record;
-  // A pattern has two records, of the batch and of repeated tokens; in older logs only the names of their statistics tell the two apart.
+  // A pattern has two records, of the batch and of repeated tokens; in older logs only the names of their statistics tell
+  // the two apart.
   const names = statisticsOf(record).map(([name]) => name);
   stats.set(JSON.stringify([kind, tap, head, names]), record);
 }

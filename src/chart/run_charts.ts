@@ -34,7 +34,7 @@ function lossCharts(): LogCharts {
 }
 
 /**
- * All charts for which a log has records, by file name: the loss with the learning rate and evaluations; norms of
+ * All charts for which a log has records, keyed by file name: the loss with the learning rate and evaluations; norms of
  * parameters and gradients by layer, sheets and maps of the heads from `stat` records; parts of softmax's gradient from
  * `jacobian` records. The log is read once, in memory independent of its length.
  *

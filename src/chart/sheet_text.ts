@@ -19,7 +19,7 @@ export interface TextOptions {
   readonly turned?: boolean;
 }
 
-/** A coordinate with one decimal. */
+/** Formats a coordinate with one decimal. */
 export const num = (x: number): string => String(Math.round(x * 10) / 10);
 
 export const labelWidth = (label: string): number =>

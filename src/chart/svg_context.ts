@@ -20,7 +20,7 @@ function compose(m: Matrix, n: Matrix): Matrix {
   ];
 }
 
-/** A number for the SVG, with two decimals; throws if it is not finite. */
+/** Formats a number for the SVG with two decimals; throws if it is not finite. */
 function num(value: number, digits = 2): string {
   if (!Number.isFinite(value)) throw new Error(`The chart draws at ${value}, which is not finite.`);
   return String(Number(value.toFixed(digits)) + 0);
@@ -33,7 +33,7 @@ export function escapeXml(text: string): string {
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
-/** A CSS colour for SVG 1.1: the colour without opacity, and the opacity. */
+/** Splits a CSS colour for SVG 1.1 into the colour without opacity and the opacity. */
 function parseColour(colour: unknown): [colour: string, opacity: number] {
   if (typeof colour !== "string") throw new Error("The chart's canvas supports no gradients or patterns.");
   const text = colour.trim().toLowerCase();

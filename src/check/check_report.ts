@@ -7,7 +7,7 @@ import type { AttentionCase } from "./attention_cases.ts";
 import type { TaskRecord } from "../log/task_records.ts";
 import type { DenseTensor } from "./oracle.ts";
 
-/** An error with two significant digits. */
+/** Formats an error with two significant digits. */
 export const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExponential(1);
 const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
 
@@ -29,7 +29,7 @@ export function checkSummary({ implementation, count, worst, failed }: Attention
   return verdict(implementation, count, failed.length, most);
 }
 
-/** A check as one line, ending with its worst error. */
+/** Formats the result of a check as one line that ends with the worst error. */
 export function verdict(implementation: string, count: number, failed: number, worst: string): string {
   const cases = `${count} ${count === 1 ? "case" : "cases"}`;
   return failed > 0
@@ -53,10 +53,10 @@ export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undef
   return [...(ordinary.length ? ordinary : failed)].sort((a, b) => products(a) - products(b))[0];
 }
 
-/** A number as a cell of a matrix. */
+/** Formats a number for a cell of a matrix. */
 export const cell = (x: number): string => Number.isInteger(x) ? String(x) : String(Number(x.toPrecision(6)));
 
-/** Cells aligned in columns of equal width. */
+/** Aligns cells in columns of equal width. */
 export function aligned(rows: readonly (readonly string[])[]): string[] {
   return alignedRows(rows, { least: maximum(rows.flat().map((text) => text.length)), gap: " " });
 }

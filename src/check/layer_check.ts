@@ -42,7 +42,7 @@ export interface LayerCase extends LayerOptions {
   readonly seed: number;
   /** [T][D] */
   readonly x: Matrix;
-  /** Weights by name. */
+  /** The weights, keyed by name. */
   readonly weights: LayerWeights;
 }
 

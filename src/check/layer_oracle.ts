@@ -5,7 +5,7 @@
  * @category Attention */
 export type Matrix = number[][];
 
-/** Weights by name: matrices [out][in], as of y = W x, and vectors. */
+/** Weights, keyed by name: matrices [out][in], such as W in y = W x, and vectors. */
 export type LayerWeights = Readonly<Record<string, Matrix | number[]>>;
 
 /** Options of a layer.

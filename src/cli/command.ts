@@ -40,7 +40,7 @@ export function printLine(text: string): void {
   console.log(escapeText(text));
 }
 
-/** A record as one line of JSON that ends with a newline; control characters are escaped. */
+/** Formats a record as one line of JSON that ends with a newline; control characters are escaped. */
 export function recordLine(record: AnyRecord): string {
   return escapeText(`${formatRecord(record)}\n`);
 }

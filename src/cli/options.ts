@@ -31,7 +31,7 @@ export interface Command {
   readonly summary: string;
   /** The arguments that it takes: `[config] [key=value ...]`. */
   readonly usage: string;
-  /** Options by name, without dashes. */
+  /** The options, keyed by name without dashes. */
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** Example commands. */
   readonly examples: readonly string[];
@@ -43,11 +43,11 @@ export interface Command {
 export interface Arguments {
   /** Positional arguments, in order. */
   readonly positionals: readonly string[];
-  /** Values of the options that take one, by name; the default if an option is not given. */
+  /** Values of the options that take one, keyed by name; an option that is not given has its default. */
   readonly values: Readonly<Record<string, string | undefined>>;
-  /** Options without a value, by name: true for each that is given. */
+  /** The given options that take no value, keyed by name; each is true. */
   readonly flags: Readonly<Record<string, boolean>>;
-  /** Values of the repeatable options that were given, by name; undefined if the script has no repeatable option. */
+  /** Values of the repeatable options that were given, keyed by name; undefined if the script has no repeatable option. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
 }
 

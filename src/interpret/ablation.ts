@@ -112,11 +112,11 @@ interface Study {
   readonly batches: readonly Batch[];
   /** Lengths of the rows of each batch, without padding. */
   readonly lengths: readonly (readonly number[])[];
-  /** Heads' values z by tap, [B, T, H, d]. */
+  /** The heads' values z, [B, T, H, d], keyed by tap. */
   readonly values: Readonly<Record<string, Tensor>>;
   /** For resampling, per batch: the position whose values replace each position. */
   readonly donors?: readonly Uint32Array[];
-  /** Mean of z over positions by tap, [H d]; empty unless the method is "mean". */
+  /** Means of z over positions, [H d], keyed by tap; empty unless the method is "mean". */
   means: Readonly<Record<string, Float64Array>>;
   /** Number of forward passes completed; `total` is their planned number. */
   done: number;
@@ -157,7 +157,7 @@ async function meanLoss(study: Study, ablated?: Head): Promise<{ loss: number; t
   return { loss: sum / tokens, tokens };
 }
 
-/** Mean of z over all positions except padding, by tap. */
+/** Means of z over all positions except padding, keyed by tap. */
 async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
   const { program, batches, lengths, values } = study;
   const names = Object.keys(values);

@@ -1,4 +1,4 @@
-// The forward pass as a function from texts or ids to logits and any intermediate tensor, by the name of its tap.
+// The forward pass as a function from texts or ids to logits and to any intermediate tensor, selected by its tap.
 import { maximum } from "../base/extremes.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -35,7 +35,7 @@ export interface ForwardPass {
   readonly ids: readonly Uint32Array[];
   /** [B, T, V]; values after a row's last token are undefined. */
   readonly logits: Tapped;
-  /** The requested tensors by tap, [B, T, ...]; values after a row's last token are undefined. */
+  /** The requested tensors, [B, T, ...], keyed by tap; values after a row's last token are undefined. */
   readonly taps: Readonly<Record<string, Tapped>>;
 }
 

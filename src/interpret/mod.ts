@@ -1,6 +1,6 @@
 /**
- * Interpretability of a trained model: any intermediate tensor by its tap, attention maps, the logit lens, direct logit
- * attribution, ablation of heads, activation patching, perplexity.
+ * Interpretability of a trained model: any intermediate tensor selected by its tap, attention maps, the logit lens, direct
+ * logit attribution, ablation of heads, activation patching, perplexity.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Measures the effect of the lateral sum in softmax's Jacobian on a model's gradients: every quantity by layer and head,
-// averaged over a few batches, as records.
+// Measures the effect of the lateral sum in softmax's Jacobian on a model's gradients. The records have every quantity per
+// layer and head, averaged over a few batches.
 import { maximum } from "../base/extremes.ts";
 import type { JacobianRecord } from "../log/records.ts";
 import type { AttentionChoice } from "../../kernels/attention/activations.ts";
@@ -32,7 +32,7 @@ interface Passes {
   readonly method: string;
   readonly layers: readonly LayerNode[];
   readonly exact: Program;
-  /** Backward passes with a surrogate of softmax's Jacobian, by name ("diag", "ste"); empty if no layer supports them. */
+  /** Backward passes with a surrogate of softmax's Jacobian, keyed by name ("diag", "ste"); empty if no layer supports them. */
   readonly surrogates: Readonly<Record<string, Program>>;
 }
 

@@ -15,7 +15,7 @@ const SIGNALS = ["", "_c", "_m"] as const;
 
 type Share = (a: number) => number;
 
-/** Measured quantities by name; null if there was nothing to average. */
+/** Measured quantities, keyed by name; null if there was nothing to average. */
 export type Measures = Record<string, number | null>;
 
 /** One head on one batch. */
@@ -28,9 +28,9 @@ export interface HeadMeasures {
   readonly rowsZero: number;
   /** Mean number of visible keys per row. */
   readonly visibleKeys: number;
-  /** Quantities by name, in the order of a record. */
+  /** Quantities, keyed by name, in the order of a record's fields. */
   readonly measures: Measures;
-  /** Quantities by name, with one value per bin of query positions. */
+  /** Quantities, keyed by name, with one value per bin of query positions. */
   readonly byPosition: Readonly<Record<string, readonly (number | null)[]>>;
 }
 

@@ -36,7 +36,7 @@ const DIAGONAL_COLUMNS = ["entropy", "rowmass", "trace", "frobenius", "lambda_ma
 /** Number of training losses averaged in the table and the chart of a comparison. */
 const SMOOTHED_STEPS = 25;
 
-/** Three decimals, or an exponent for small and large numbers; "-" for a missing one. */
+/** Formats a value with three decimals, or with an exponent if it is small or large; a missing value as "-". */
 function cell(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value !== "number") return "-";
@@ -159,7 +159,7 @@ function positionCharts(
  * no charts of element-wise activations.
  *
  * @param run the run's name, for the titles
- * @returns SVG documents by file name
+ * @returns SVG documents, keyed by file name
  *
  * @example
  * ```ts

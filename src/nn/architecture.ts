@@ -37,7 +37,7 @@ export interface ModifierSizes {
  * @category Models
  */
 export interface UserModifier {
-  /** Returns the learned tables by name: the shape of each, and the initial value `start` of all its entries. */
+  /** Returns the learned tables, keyed by name: the shape of each, and the initial value `start` of all its entries. */
   tables?(sizes: ModifierSizes): Readonly<Record<string, { shape: readonly number[]; start: number }>>;
   /** Returns the score modifier, given the learned tables as tensors. */
   modifier(tables: Readonly<Record<string, Tensor>>, sizes: ModifierSizes): ScoreModifier;
@@ -122,7 +122,7 @@ export function blocksOf(architecture: Architecture): Block[] {
   return Array.from({ length: architecture.layers }, (_, n) => blockOf(architecture, n));
 }
 
-/** Backward pass of the output head: `head.method`, else the first method in the blocks that is not exact, else bp. */
+/** Backward pass of the output head: `head.method` if it is set, otherwise the blocks' first method that is not exact, or bp. */
 export function headMethod(
   { head, block, blocks = [] }: Pick<Architecture, "head" | "block" | "blocks">,
 ): Method {

@@ -32,7 +32,7 @@ export function withExtraKeys(x: Tensor, rows: Tensor): Tensor {
   return reshape(append(reshape(x, [B, S, HKV * d]), rows), [B, S + rows.shape[0], HKV, d]);
 }
 
-/** The learned tables that a block's user modifier declares, by name. */
+/** The learned tables that a block's user modifier declares, keyed by name. */
 function tablesOf(user: UserModifier, path: string, { architecture: a, parameters }: Forward, block: number) {
   const names = Object.keys(user.tables?.({ heads: a.heads, context: a.context, block }) ?? {});
   return Object.fromEntries(names.map((name) => [name, parameters[`${path}.modifier.${name}`]]));

@@ -35,9 +35,9 @@ export type ScoreHook = (score: Expression, context: HookContext) => ScoreModifi
 export interface ForwardHooks {
   /** The file that defines them, for error messages. */
   readonly file: string;
-  /** Hooks on tensors by glob, for example `"blocks.*.mlp.post"`. */
+  /** Hooks on tensors, keyed by globs over tap names, for example `"blocks.*.mlp.post"`. */
   readonly taps?: Readonly<Record<string, TapHook>>;
-  /** Hooks on attention scores by glob, for example `"blocks.*.attn.scores"`. */
+  /** Hooks on attention scores, keyed by globs over tap names, for example `"blocks.*.attn.scores"`. */
   readonly scores?: Readonly<Record<string, ScoreHook>>;
   /** Values of the configuration keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;

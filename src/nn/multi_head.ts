@@ -9,7 +9,7 @@ import { formatSpec, type Tensor, type Values } from "../graph/tensor.ts";
 import { withExtraKeys } from "./attention_layer.ts";
 import type { Parameters } from "./parameters.ts";
 
-/** Options of `multiHeadAttention`: those of `attention`, heads and padding. */
+/** Options of `multiHeadAttention`: the options of `attention`, the numbers of heads, and key padding. */
 export interface MultiHeadOptions extends Omit<AttentionOptions, "extra"> {
   /** Query heads, H. */
   readonly heads: number;

@@ -12,5 +12,5 @@ interface Normalisation {
 const layernorm: Normalisation = { biased: true, apply: (x, weight, bias) => layerNorm(x, weight, bias) };
 const rmsnorm: Normalisation = { biased: false, apply: (x, weight) => rmsNorm(x, weight) };
 
-/** The norms by name. */
+/** The norms, keyed by name. */
 export const NORMS = { layernorm, rmsnorm };

@@ -26,7 +26,7 @@ export interface Parameter {
   readonly decayed: boolean;
 }
 
-/** Parameters by name, as tensors of a graph. */
+/** Parameters as tensors of a graph, keyed by name. */
 export type Parameters = Readonly<Record<string, Tensor>>;
 
 /** Initial standard deviation of a matrix [out, in]; `residual`: whether it writes into the residual stream. */
@@ -109,7 +109,7 @@ function mlpParameters(a: Architecture, n: number, make: Makers): Parameter[] {
   ];
 }
 
-/** The parameters of a branch, with those of its norms and LayerScale. */
+/** The parameters of a branch, including its norms and LayerScale. */
 function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Makers): Parameter[] {
   const { norm_order, norm, attention, mlp } = blockOf(a, n);
   const path = `blocks.${n}`;

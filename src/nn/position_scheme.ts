@@ -19,10 +19,10 @@ const ROPE = {
   rotary_dim: { least: 2, default: null, doc: "Number of rotated channels per head, even; null: all." },
 } as const satisfies Keys;
 
-/** The sections of `model` that hold the keys of a position scheme, by the scheme's name. */
+/** The sections of `model` that hold the keys of a position scheme, keyed by the scheme's name. */
 export const POSITION_SECTIONS = { rope: { keys: ROPE, doc: "Rotary positions." } } as const satisfies Keys;
 
-/** Options of position schemes, by the scheme's name; omitted ones take their defaults. */
+/** Options of position schemes, keyed by the scheme's name; omitted ones take their defaults. */
 export type PositionOptions = {
   readonly [Name in keyof typeof POSITION_SECTIONS]?: Readonly<
     Partial<KeyValues<typeof POSITION_SECTIONS[Name]["keys"]>>

@@ -46,7 +46,7 @@ const rotary: PositionScheme = {
 
 const slopes: PositionScheme = { score: ({ architecture: { heads } }) => alibi(heads) };
 
-/** The schemes by name, `model.positions`. */
+/** The schemes, keyed by the values of `model.positions`. */
 export const POSITIONS = { learned, none, sincos, rope: rotary, alibi: slopes };
 
 /**

@@ -147,7 +147,7 @@ async function loadBlock(block: BlockChoices): Promise<BlockChoices> {
 }
 
 /**
- * Loads every modifier that the architecture's blocks name by file, as the decoder requires. If no block names one,
+ * Loads every modifier for which the architecture's blocks name a file, as the decoder requires. If no block names a file,
  * nothing is read.
  *
  * @throws {UserError} if a file cannot be imported, or has no such export

@@ -72,7 +72,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
  * Heat maps of the first sample of a run's last capture: rows are queries, columns are keys, both labelled with their tokens;
  * masked keys are blank.
  *
- * @returns SVG documents by file name; empty if the run has no capture
+ * @returns SVG documents, keyed by file name; empty if the run has no capture
  * @throws {UserError} if the capture or the checkpoint with the tokenizer is damaged
  *
  * @example

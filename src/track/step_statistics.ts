@@ -184,7 +184,7 @@ function slotsOf(
 
 /** Tensors of a step before it updates its parameters. */
 export interface Computed {
-  /** Tensors of the forward pass by name of the tap. */
+  /** Tensors of the forward pass, keyed by tap name. */
   readonly taps: ActivationCache;
   /** Returns dL/dx for a tapped tensor x; undefined if it is not computed. */
   gradientOf(x: Tensor): Tensor | undefined;
