@@ -53,6 +53,24 @@ const FEW = new Set([
   "src/train/train.ts: other?.write",
   "src/train/train.ts: log.write",
   "scripts/train.ts: out.write",
+  // The operands of an instruction or a function of WebAssembly, the addresses of a kernel, 8,192 bytes of a function.
+  "src/wasm/module.ts: String.fromCharCode",
+  "src/wasm/module.ts: body",
+  "src/wasm/module.ts: to.push",
+  "src/wasm/instructions.ts: make",
+  "src/wasm/value.ts: make",
+  "src/device/cpu/list.ts: f.call",
+  "src/device/cpu/blas.ts: call",
+  "src/device/cpu/blas.ts: f.call",
+  "kernels/attention/simd/tiles.ts: body",
+  "kernels/attention/simd/backward.ts: f.call",
+  "kernels/attention/simd/forward.ts: f.call",
+  "kernels/attention/simd/blocks.ts: f.call",
+  'kernels/expression/wasm.ts: op === "+" ? f32x4.madd : f32x4.nmadd',
+  "kernels/expression/wasm.ts: f32x4.madd",
+  "kernels/matmul/simd.ts: f.call",
+  "kernels/matmul/activate.ts: f.call",
+  "kernels/matmul/dots.ts: f.call",
 ]);
 
 /** Finds calls and constructions that spread a list into their arguments. */
