@@ -11,26 +11,21 @@ import { trainingStep } from "./training_step.ts";
 const [ROUNDS, STEPS, PROFILES] = [5, 20, 20];
 
 const [name = "nanogpt_cpu", threads = "2"] = Deno.args.filter((arg) => !arg.startsWith("--"));
-const { step: { graph }, layout, feeds } = trainingStep(
-  await loadConfig(name, []),
-);
-const blas = Deno.args.find((arg) => arg.startsWith("--blas="))?.slice(
-  "--blas=".length,
-);
+const { step: { graph }, layout, feeds, feedsOf } = trainingStep(await loadConfig(name, []));
+const blas = Deno.args.find((arg) => arg.startsWith("--blas="))?.slice("--blas=".length);
 const contenders = await Promise.all(
   [undefined, ...(blas ? [findBlas(blas)] : [])].map(async (blas) => {
     const device = cpuDevice({ threads: Number(threads), blas });
     await initialise(device, layout, 1);
-    return { device, program: await device.compile(graph) };
+    return { device, program: await device.compile(graph), steps: 0 };
   }),
 );
 
 /** Milliseconds per step of one window, its read included. */
-async function window(
-  { device, program }: typeof contenders[number],
-): Promise<number> {
+async function window(contender: typeof contenders[number]): Promise<number> {
+  const { device, program } = contender;
   const began = performance.now();
-  for (let k = 0; k < STEPS; k++) program.run(feeds);
+  for (let k = 0; k < STEPS; k++) program.run(feedsOf(contender.steps++));
   await device.read(["steps"]);
   return (performance.now() - began) / STEPS;
 }

@@ -113,6 +113,7 @@ const afterOp: Op<null> = {
   infer: () => [{ shape: [1], dtype: "f32" }],
   lower: () => ({ dispatches: [] }),
   cpu: () => {},
+  simd: () => ({ phases: [] }),
 };
 
 /** A graph of `times` equal calls, one after another, in one submit. `turn` counts them. */

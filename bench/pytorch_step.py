@@ -14,7 +14,7 @@ from torch.nn import functional as F
 ROUNDS, STEPS = 5, 20
 CONFIGURATIONS = {
     "nanogpt_cpu": dict(context=64, dim=128, layers=4, heads=4, batch=12, vocabulary=65),
-    "default": dict(context=64, dim=64, layers=2, heads=4, batch=12, vocabulary=85),
+    "default": dict(context=64, dim=64, layers=2, heads=4, batch=12, vocabulary=65),
 }
 
 

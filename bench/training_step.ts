@@ -17,12 +17,15 @@ import { naiveMatmulOp } from "./naive_matmul.ts";
 /** Vocabulary size of tiny_shakespeare. */
 export const VOCABULARY = 65;
 
-/** A configuration's training step, the layout of its parameters and one step's inputs. */
+/** A configuration's training step, the layout of its parameters and the inputs of its steps. */
 export interface TrainingStep {
   readonly step: StepGraph;
   readonly model: Model;
   readonly layout: Layout;
+  /** The inputs of the first step. */
   readonly feeds: Record<string, Values>;
+  /** The inputs of a step, counted from 0: the same batch, the optimizer's corrections of that step. */
+  feedsOf(step: number): Record<string, Values>;
 }
 
 /** The training step of a configuration, with random tokens. */
@@ -37,12 +40,8 @@ export function trainingStep(config: Config): TrainingStep {
     { length: config.train.accumulate },
     () => ({ ids: tokens(), targets: tokens() }),
   );
-  return {
-    step: stepGraph(architecture, layout, config),
-    model,
-    layout,
-    feeds: stepFeeds(config, batches, { step: 0, lr: 1e-3, slot: 0 }),
-  };
+  const feedsOf = (step: number) => stepFeeds(config, batches, { step, lr: 1e-3, slot: 0 });
+  return { step: stepGraph(architecture, layout, config), model, layout, feeds: feedsOf(0), feedsOf };
 }
 
 /** The same graph with every matrix product and every attention computed by the naive kernels. */
