@@ -23,7 +23,7 @@ const command: cli.Command = {
     ...cli.TEXT_OPTIONS,
     layer: { type: "string", value: "N,N", help: "blocks, from 0; default: all" },
     head: { type: "string", value: "N,N", help: "heads, from 0; default: all" },
-    each: { type: "boolean", help: "one chart per head, into the folder --out" },
+    each: { type: "boolean", help: "draw one chart per head, in the folder --out" },
     out: {
       type: "string",
       value: "FILE|DIR",

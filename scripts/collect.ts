@@ -26,7 +26,7 @@ const command: cli.Command = {
     format: {
       type: "string",
       value: "table|csv|ndjson",
-      help: "losses in nats per token, seconds of the training steps",
+      help: "losses are in nats per token, times are seconds of training",
       default: "table",
     },
     chart: { type: "string", value: "FILE", help: "also draw the validation losses against steps" },

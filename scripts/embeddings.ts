@@ -24,7 +24,7 @@ const command: cli.Command = {
     out: {
       type: "string",
       value: "FILE",
-      help: "file for embeddings, tokens, lengths; default: embeddings.safetensors",
+      help: "file for embeddings, tokens and lengths; default: embeddings.safetensors",
     },
     device: cli.DEVICE_OPTION,
   },

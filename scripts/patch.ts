@@ -39,12 +39,12 @@ const command: cli.Command = {
     answer: {
       type: "string",
       value: "TOKEN",
-      help: "right next token of the clean text; default: the prediction",
+      help: "correct next token of the clean text; default: the prediction",
     },
     wrong: {
       type: "string",
       value: "TOKEN",
-      help: "right next token of the corrupted text; default: the prediction",
+      help: "correct next token of the corrupted text; default: the prediction",
     },
     out: { type: "string", value: "FILE", help: "draw the recovered shares as a heat map" },
     format: cli.formatOption("one object per patch"),

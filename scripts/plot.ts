@@ -29,9 +29,13 @@ const command: cli.Command = {
     ...cli.TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME", help: "the statistic of --tap, such as l2" },
     head: { ...cli.TENSOR_OPTIONS.head, help: "heads of --tap, from 0; default: the mean over heads" },
-    second: { type: "string", value: "NAME", help: "a metric on a second axis" },
-    x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds; default: steps" },
-    log: { type: "boolean", help: "a logarithmic axis" },
+    second: { type: "string", value: "NAME", help: "a second metric, on an axis on the right" },
+    x: {
+      type: "string",
+      value: "UNIT",
+      help: "horizontal axis: steps, samples, tokens or seconds; default: steps",
+    },
+    log: { type: "boolean", help: "use a logarithmic vertical axis" },
     out: {
       type: "string",
       value: "FILE|-",

@@ -118,10 +118,10 @@ function legendOf({ series, interval = "95% interval" }: BarChart, colours: read
   return entries;
 }
 
-/** In pixels: width of the axis and margins, width of a group from which names are horizontal, and maximum length of a line of a rotated name. */
+/** In pixels: width of axis and margins, minimum width of a group for horizontal names, maximum line length of rotated names. */
 const [ASIDE, LEAST_LEVEL, LONGEST_TURNED] = [90, 80, 220];
 
-/** The names below their groups as lines: horizontal if groups are wide enough, otherwise rotated. */
+/** The lines of the name below each group: horizontal if the groups are wide enough, otherwise rotated. */
 function groupLabels(groups: readonly string[], width: number) {
   const each = (width - ASIDE) / Math.max(1, groups.length);
   const font = parseFont(`${TEXT_SIZE}px sans-serif`);
@@ -183,7 +183,7 @@ function scalesOf(chart: BarChart, measure: Measure, groups: ReturnType<typeof g
     },
     y: {
       ...y,
-      // Rounded ends, so that 0 is a tick.
+      // The ends are round numbers, so that 0 is a tick.
       ...roundedTo(range, chart.y.limits?.map(measure.drawn) as [number, number] | undefined),
       grid: {
         ...y.grid,

@@ -84,7 +84,7 @@ export const hatchPattern = (id: string): string =>
   `patternTransform="rotate(45)"><rect width="5" height="5" fill="#eeeeee"/>` +
   `<rect width="1.5" height="5" fill="#999999"/></pattern></defs>`;
 
-/** Hatches the cells of a path of {@link cellPaths}, in pixels, so that the pattern does not scale with the cells. */
+/** Hatches the cells of a path from {@link cellPaths}, in pixel coordinates, so that the pattern does not scale with them. */
 export function hatchedCells(
   path: string,
   at: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },

@@ -36,7 +36,7 @@ export interface BuiltScale {
   ticks: { value: number; label?: string | string[] }[];
 }
 
-/** Maps values to the numbers that are passed to Chart.js, which fails at 1e-320 and 1e308: their logarithms, or their quotients by a power of ten. */
+/** Maps values to numbers for Chart.js, which fails at 1e-320 and 1e308: to their logarithms, or divided by a power of ten. */
 export interface Measure {
   /** The number to draw for a value; NaN if the axis cannot show it. */
   readonly drawn: (value: number) => number;
@@ -125,7 +125,7 @@ export function axisOptions(axis: ChartAxis, { direction, position, ends, measur
   };
 }
 
-/** A linear axis that ends at its data, and starts at 0 if that is close; if all values are one integer, it ends at the integers next to it. */
+/** A linear axis from the lowest value (or 0 if that is close) to the highest; around a single integer, to its neighbours. */
 export function fittedTo([low, high]: readonly [number, number], integers: boolean) {
   if (low > high || (low === high && !integers)) return {};
   const afterBuildTicks = (scale: BuiltScale) =>

@@ -36,7 +36,7 @@ export interface HeatMap {
 const SPAN = 560;
 const LARGEST_CELL = 52;
 const LEAST_WIDTH = 440;
-/** In pixels: maximum length of a label's lines, minimum room for a title along a short side, and maximum length of a horizontal title's lines beside the bar. */
+/** In pixels: maximum line length of labels, minimum room for a title along a side, maximum line length of titles at the bar. */
 const [LONGEST_LABEL, LEAST_SIDE, BESIDE_BAR] = [200, 120, 150];
 /** Widths in pixels of the margin, of the gap between elements, and of the colour bar. */
 export const [MARGIN, GAP, BAR_WIDTH] = [12, 6, 14];
@@ -98,7 +98,7 @@ function labelsOf(map: HeatMap) {
   };
 }
 
-/** Ticks of a colour bar of this length: about six, and at least three on a short one, so that both ends have one. */
+/** Ticks of a colour bar of this length: about six; on a short bar at least three, so that both ends have a tick. */
 export function barTicks(low: number, high: number, length: number): { value: number }[] {
   for (let count = Math.min(6, Math.max(2, Math.floor(length / 20)));; count++) {
     const ticks = linearTicks(low, high, false, count);

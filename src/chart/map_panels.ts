@@ -113,7 +113,7 @@ function barOf(
   ];
 }
 
-/** The layout of a sheet: `wide` and `high` are the size of a panel's matrix in pixels, `top` is the y coordinate of the colour bar. */
+/** The layout of a sheet: `wide` and `high` are a panel's matrix size in pixels, `top` is the y coordinate of the colour bar. */
 function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
   const longer = Math.max(rows.length, columns.length);

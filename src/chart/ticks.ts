@@ -63,7 +63,7 @@ export function linearTicks(low: number, high: number, integers: boolean, count 
 
 const MOST_LOG_TICKS = 7;
 
-/** The smallest step of 1, 2, 3, 5, 10, 20, ... powers of ten that gives a range of `count` powers at most {@link MOST_LOG_TICKS} ticks. */
+/** The smallest step of 1, 2, 3, 5, 10, ... powers of ten that gives `count` powers at most {@link MOST_LOG_TICKS} ticks. */
 function stepOfPowers(count: number): number {
   for (let power = 1;; power *= 10) {
     for (const digit of [1, 2, 3, 5]) if (count / (digit * power) <= MOST_LOG_TICKS) return digit * power;

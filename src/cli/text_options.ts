@@ -6,12 +6,16 @@ import { UserError } from "../base/errors.ts";
 
 /** The options `--text`, `--ids` and `--first`; a script may replace their help. */
 export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>> = {
-  text: { type: "string", value: "TEXT", help: "at most the model's context; default: sample.prompt" },
+  text: {
+    type: "string",
+    value: "TEXT",
+    help: "a text of at most model.context tokens; default: sample.prompt",
+  },
   ids: { type: "string", value: "N,N", help: "token ids instead of a text, separated by commas" },
   first: {
     type: "string",
     value: "TOKEN",
-    help: "a token put before the text, as text or id; the text may then be empty",
+    help: "a token to prepend, as text or id; the text may then be empty",
   },
 };
 

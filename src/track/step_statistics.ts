@@ -136,7 +136,7 @@ function segmentCollector() {
       parts.get(x)!.set(partKey(part), part);
       return [x, partKey(part)];
     },
-    /** Statistics of all parts, and the offset of each part by key; undefined if there are none. */
+    /** Statistics of all parts, and a function from a part's key to its offset; undefined if there are no parts. */
     all() {
       if (parts.size === 0) return undefined;
       const offsets = new Map<Tensor, Map<string, number>>();
