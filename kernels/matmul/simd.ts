@@ -32,6 +32,8 @@ const PACKED_K = 8 * MOST_K;
 const SMALL = 2 ** 18;
 /** Number of values of an operand that stay in a core's L2 cache. */
 const CACHED = 96 * 1024;
+/** Number of values of an operand that is packed in any case. */
+const LARGE = 2 ** 19;
 /** Maximum number of values of one packed operand. */
 const PACKED = 2 ** 22;
 
@@ -136,9 +138,10 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
 
 /** Whether a is packed: a transposed a for many columns, if it is large, or if the cache would hold few of its rows at once. */
 const packsA = ({ M, N, K, transA }: Product): boolean =>
-  transA && (N > 256 || M * K > 2 ** 19 || M % 1024 === 0);
-/** Whether b is packed: not for few rows, or if it stays in the cache as it is. */
-const packsB = ({ M, N, K, transB }: Product): boolean => transB || (N * K > CACHED && M > 2 * ROWS);
+  transA && (N > 256 || M * K > LARGE || M % 1024 === 0);
+/** Whether b is packed: not if it stays in the cache as it is, nor for so few rows that packing would take longer. */
+const packsB = ({ M, N, K, transB }: Product): boolean =>
+  transB || (M > 2 * ROWS && N * K > (M > 256 ? CACHED : LARGE));
 
 /** One matrix of the batch per block. */
 function whole(p: Product): Simd {
