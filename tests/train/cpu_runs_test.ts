@@ -79,7 +79,7 @@ Deno.test("10,000 steps of a small model take no more memory than the first thou
   const [bytes, { rss }] = [device.memory(), Deno.memoryUsage()];
   steps(9000);
   assert.equal(device.memory(), bytes);
-  // 64 bytes a step would be 0.6 MB; garbage that is not yet collected counts too.
+  // Measured: 1 to 3 MB, garbage that is not yet collected included; views of its memory kept by each step would be 18 MB.
   const grown = Deno.memoryUsage().rss - rss;
-  assert.ok(grown < 32 * 2 ** 20, `${grown} bytes more`);
+  assert.ok(grown < 16 * 2 ** 20, `${grown} bytes more`);
 });

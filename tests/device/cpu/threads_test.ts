@@ -22,7 +22,7 @@ Deno.test("a thread waits at a barrier as long as it is told, then fails", () =>
   const began = performance.now();
   assert.throws(() => run(0), WebAssembly.RuntimeError);
   const seconds = (performance.now() - began) / 1000;
-  assert.ok(seconds > 0.9 && seconds < 3, `${seconds}`);
+  assert.ok(seconds > 0.9 && seconds < 10, `${seconds}`);
 });
 
 Deno.test("a worker that no longer answers is named, and the device does not run again", async () => {
