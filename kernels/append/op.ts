@@ -84,8 +84,8 @@ export const appendBackwardOp: Op<AppendBackwardAttrs> = {
 };
 
 /**
- * Appends rows to every sample: y[b] = concat(x[b], rows). Gradients: dx[b] = dy[b, :S] and drows = sum_b dy[b, S:], summed in
- * the order of the samples.
+ * Appends the same rows to every sample: y[b] = concat(x[b], rows). Gradients: dx[b] = dy[b, :S] and drows = sum_b dy[b, S:],
+ * where the samples b are added in order.
  *
  * @param x [B, S, C]
  * @param rows [E, C]

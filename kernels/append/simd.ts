@@ -1,4 +1,4 @@
-// Rows appended to every sample, and their gradients, in WebAssembly: copies of a block per sample, and sums over the samples.
+// `append` and its gradients in WebAssembly: memory copies, one block per sample, and sums over the samples.
 import type { Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { element, f32x4, i32, load } from "../../src/wasm/mod.ts";

@@ -1,4 +1,4 @@
-// cache[b, positions[b, t], :] = rows[b, t, :]; a position past the end is skipped.
+// cache[b, positions[b, t], :] = rows[b, t, :]. A row whose position is S or more is skipped.
 @group(0) @binding(0) var<storage, read_write> cache: array<f32>;
 @group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(2) var<storage, read> positions: array<u32>;

@@ -1,9 +1,9 @@
-// Writes rows into a cache at given positions, such as new keys and values into the KV cache of a growing text.
+// Writes rows into a cache at given positions, for example new keys and values into the KV cache during generation.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { element, i32, load } from "../../src/wasm/mod.ts";
 import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
 
-/** Inputs: cache [B, S, C], written in place, rows [B, T, C] and positions u32 [B, T]. */
+/** Inputs: cache [B, S, C], which is written in place, rows [B, T, C] and positions u32 [B, T]. */
 export const cacheRowsOp: Op = {
   name: "cache_rows",
   inplace: { 0: 0 },
@@ -30,7 +30,7 @@ export const cacheRowsOp: Op = {
       }],
     };
   },
-  // A block per sample: rows of equal positions are written in their order.
+  // One block per sample, so that rows with equal positions are written in order.
   simd: ({ inputs: [{ shape: [B, S, C] }, { shape: [, T] }] }) => ({
     phases: [{
       label: "cache_rows",
@@ -56,8 +56,9 @@ export const cacheRowsOp: Op = {
 };
 
 /**
- * Writes rows into a state in place: cache[b, positions[b, t], :] = rows[b, t, :]. Rows whose position is S or more are skipped.
- * If rows of one sample have the same position, it is unspecified which one is kept. There is no gradient.
+ * Writes rows into a state, in place: cache[b, positions[b, t], :] = rows[b, t, :]. Rows whose position is S or more are
+ * skipped. If several rows of a sample have the same position, it is unspecified which of them is kept. No gradient is
+ * defined.
  *
  * @param cache [B, S, C], a state
  * @param rows [B, T, C]

@@ -1,4 +1,5 @@
-// valid = number of targets below V. LANES 256: one workgroup, which sums in a tree; LANES 1: one invocation.
+// valid = number of targets below V. One workgroup (LANES = 256), which adds the lanes' counts in a tree, or one invocation
+// (LANES = 1).
 @group(0) @binding(0) var<storage, read> targets: array<u32>;
 @group(0) @binding(1) var<storage, read_write> valid: array<f32>;
 alias Part = u32;

@@ -1,5 +1,6 @@
-// loss = sum of losses / valid (0 without valid rows), correct = sum of hits. One workgroup that sums in a tree (LANES 256),
-// or one invocation (LANES 1). Chunks of 64 rows are summed separately, so that a long sum keeps its digits.
+// loss = sum of losses / valid (0 if no row is valid), correct = sum of hits. One workgroup (LANES = 256), which adds the
+// lanes' sums in a tree, or one invocation (LANES = 1). A lane sums chunks of 64 rows separately, so that long sums stay
+// accurate.
 @group(0) @binding(0) var<storage, read> losses: array<f32>;
 @group(0) @binding(1) var<storage, read> hits: array<f32>;
 @group(0) @binding(2) var<storage, read> valid: array<f32>;

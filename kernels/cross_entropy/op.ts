@@ -1,5 +1,5 @@
-// Cross-entropy of logits and target ids, fused with its gradient: the softmax is available when the loss is computed, and
-// dlogits is all that a backward pass needs.
+// Cross-entropy of logits and target ids, fused with its gradient: computing the loss gives the softmax, and the backward pass
+// needs only dlogits.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Lowered, Op, Target, Tensor, Values } from "../../src/graph/tensor.ts";
 import { multiply } from "../elementwise/op.ts";
@@ -9,12 +9,12 @@ import meanWgsl from "./mean.wgsl" with { type: "text" };
 import rowsWgsl from "./rows.wgsl" with { type: "text" };
 import { crossEntropySimd } from "./simd.ts";
 
-/** Target id that excludes its token from the loss, like ignore_index of torch.nn.CrossEntropyLoss. */
+/** Target id of tokens that are excluded from the loss, like ignore_index of torch.nn.CrossEntropyLoss. */
 export const IGNORE = 0xffffffff;
 
 /** Results of `crossEntropy`. */
 export interface CrossEntropy {
-  /** Mean loss over the valid targets in nats per token, [1]; 0 if there are none. The only output with a gradient. */
+  /** Mean loss over the valid targets in nats per token, [1]; 0 if there are none. Only this output has a gradient. */
   readonly loss: Tensor;
   /** d loss / d logits, [N, V]; zero in rows with an ignored target. Computed only if it is read. */
   readonly dlogits: Tensor;
@@ -22,15 +22,15 @@ export interface CrossEntropy {
   readonly losses: Tensor;
   /** Number of valid targets, [1], f32. */
   readonly valid: Tensor;
-  /** Number of correct predictions, [1], f32: valid targets whose logit is the row's largest, the first one if equal. */
+  /** Number of correct predictions, [1], f32: rows whose valid target is the argmax (the lowest index of the largest logit). */
   readonly correct: Tensor;
   /** 1 for each token that is predicted correctly, else 0, [N]. */
   readonly hits: Tensor;
 }
 
 /**
- * Length above which a software adapter uses workgroups too: llvmpipe silently ends a shader's loops after a total of
- * 65,535 iterations.
+ * Number of rows or logits above which a software adapter also uses a workgroup instead of one invocation, because llvmpipe
+ * silently ends a shader's loops after a total of 65,535 iterations.
  */
 const LONG = 8192;
 
@@ -105,7 +105,7 @@ function cpu(
     if (!needed[1]) continue;
     const share = 1 / (total * count);
     for (let i = 0; i < size; i++) dlogits[start + i] = Math.exp(logits[start + i] - top) * share;
-    // In one expression: if a softmax near 1 were first rounded to float32, its difference from 1 would lose its digits.
+    // Computed in float64: if a softmax close to 1 were rounded to float32 first, its difference from 1 would be inaccurate.
     dlogits[start + target] = (Math.exp(logits[start + target] - top) / total - 1) / count;
   }
   meanLoss[0] = sum / Math.max(count, 1);
@@ -136,10 +136,10 @@ export const crossEntropyOp: Op = {
 };
 
 /**
- * Cross-entropy of logits against target ids: loss = mean over the valid n of ln(sum_v exp logits[n, v]) -
- * logits[n, targets[n]], with its gradient (softmax - onehot) / valid.
+ * Cross-entropy of logits and target ids: the loss is the mean of ln(sum_v exp logits[n, v]) - logits[n, targets[n]] over the
+ * rows n with a valid target. Its gradient is (softmax - onehot) / (number of valid targets).
  *
- * A target that is `IGNORE`, or any other id of at least V, is ignored. If no target is valid, the loss and its gradient are
+ * A target is ignored if it is `IGNORE` or any other id of V or more. If no target is valid, the loss and its gradient are
  * zero.
  *
  * @param logits [N, V]

@@ -1,5 +1,5 @@
-// For each row of logits [ROWS, V] with target t: loss = lse - logit_t, whether the argmax is t, and
-// dlogits = (softmax - onehot t) / valid. One workgroup per row (LANES 64) or one invocation per row (LANES 1).
+// For each row of logits [ROWS, V] with target t: the loss logsumexp(logits) - logit_t, whether the argmax is t, and
+// dlogits = (softmax - onehot t) / valid. One workgroup per row (LANES = 64) or one invocation per row (LANES = 1).
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> dlogits: array<f32>;
 //! end
 
-// Statistics of a set of logits: the largest, its lowest index, and the sum of exp(logit - largest).
+// Statistics of a set of logits: the largest logit `top`, its lowest index `best`, and the sum of exp(logit - top).
 struct Part { top: f32, sum: f32, best: u32 }
 
 fn combine(a: Part, b: Part) -> Part {
@@ -22,13 +22,13 @@ fn combine(a: Part, b: Part) -> Part {
 
 //! each row in 0..ROWS over LANES
   let start = row * V;
-  // A lane without logits holds a zero sum with the lowest float as its top.
+  // For a lane without logits, the sum is 0 and the top is the lowest float.
   var total = Part(-0x1.fffffep+127f, 0f, V);
   for (var i = lane; i < V; i += LANES) {
     let logit = logits[start + i];
     let above = logit - total.top;
     let ratio = exp(-abs(above));
-    // A new largest logit scales the sum down by `ratio`; any other logit adds `ratio` to it.
+    // A new largest logit multiplies the sum by `ratio` and adds 1; any other logit adds `ratio`.
     if (above > 0f) {
       total = Part(logit, total.sum * ratio + 1f, i);
     } else {
@@ -42,7 +42,7 @@ fn combine(a: Part, b: Part) -> Part {
   let label = targets[row];
   let counted = label < V;
   if (lane == 0u) {
-    // The large values are subtracted first, so that the loss keeps its digits.
+    // The two logits, which may be large, are subtracted first, so that the loss stays accurate.
     let loss = (total.top - logits[start + min(label, V - 1u)]) + log(total.sum);
     losses[row] = select(0f, loss, counted);
     hits[row] = select(0f, 1f, counted && total.best == label);

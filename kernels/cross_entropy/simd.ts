@@ -19,7 +19,10 @@ import { loadSplat, type Local, sumLanes, v128, type Value } from "../../src/was
 import { expOfNegative, log } from "../expression/vector_functions.ts";
 import { acrossLanes, eachPart, type RowGroups, rowGroups, type RowRange, storeLanes } from "../simd/rows.ts";
 
-/** Addresses of inputs and results. Per row: the largest logit, the same minus the target's, and the sum of exponentials. */
+/**
+ * Addresses of inputs and results. Each row has one value of `tops` (the largest logit), `gaps` (the largest logit minus the
+ * target's logit), `totals` (the sum of exponentials), `losses` and `hits`.
+ */
 interface Places {
   readonly logits: I32;
   readonly targets: I32;
@@ -87,7 +90,10 @@ function countValid(f: Func, { targets, valid }: Places, rows: number, size: num
   f.store(valid, f32.fromU(total));
 }
 
-/** The largest logit of every row. By comparisons in order: NaN is never larger, and nothing is larger than a NaN in first place. */
+/**
+ * Finds the largest logit of every row by comparing the logits in order. A NaN does not compare as larger; if the first logit
+ * is NaN, no other compares as larger.
+ */
 function findTops(f: Func, { logits, tops }: Places, groups: RowGroups, range: RowRange, size: number): void {
   groups.each(f, range, (row) => {
     const from = f.let(element(logits, i32.mul(row, size)));
@@ -102,7 +108,7 @@ function findTops(f: Func, { logits, tops }: Places, groups: RowGroups, range: R
   });
 }
 
-/** The sum of exponentials, the hit and, if it is read, the gradient of one row. */
+/** Computes the sum of exponentials, the hit and, if `dlogits` is defined, the gradient of one row. */
 function oneRow(f: Func, places: Places, row: I32, size: number, dlogits: I32 | undefined): void {
   const start = f.let(i32.mul(row, 4 * size));
   const from = f.let(i32.add(places.logits, start));
@@ -124,7 +130,7 @@ function oneRow(f: Func, places: Places, row: I32, size: number, dlogits: I32 | 
     f.store(hitAt, f32.fromU(isFirst(f, from, target, logit, top)));
     if (to) scaleRow(f, to, target, total, load("f32", places.valid), size);
   }, () => {
-    // The loss 0 + log 1 of an ignored target is 0.
+    // The loss of an ignored target is then 0 + log 1 = 0.
     f.store(gapAt, float(0));
     f.store(totalAt, float(1));
     f.store(hitAt, float(0));
@@ -132,7 +138,7 @@ function oneRow(f: Func, places: Places, row: I32, size: number, dlogits: I32 | 
   });
 }
 
-/** 1 if the target is the first id with the largest logit; a NaN in first place counts as the largest. */
+/** 1 if the target is the lowest id with the largest logit. A NaN at id 0 counts as the largest logit. */
 function isFirst(f: Func, from: I32, target: I32, logit: Local<"f32">, top: Local<"v128">): I32 {
   const hit = f.local("i32");
   const largest = f32x4.lane(top, 0);
@@ -165,7 +171,7 @@ function scaleRow(
   f.store(at, ofTarget);
 }
 
-/** The sum of `rows` floats as a double. */
+/** The sum of `rows` floats, computed in float64. */
 function sumOf(f: Func, base: I32, rows: number): Value<"f64"> {
   const sums = [f.local("v128"), f.local("v128")];
   eachPart(f, rows, (i, offset, part) => {

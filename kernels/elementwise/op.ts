@@ -1,5 +1,6 @@
-// Element-wise operations from expressions: one operation for every activation, sum, product and hook, with the gradient
-// from the expression's derivative. Also sums of columns and of all elements, the gradients of broadcasting, and of squares.
+// Element-wise operations defined by expressions: one operation serves every activation, sum, product and hook, and its
+// gradient follows from the expression's derivative. Also here: sums over rows and over all elements, which are the gradients
+// of broadcasting, and sums of squares.
 import { parseExpression } from "../expression/text.ts";
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
@@ -85,10 +86,10 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
 /**
  * Applies an expression to every element: y_i = f(x0_i, x1_i, ...).
  *
- * @param given an expression of variables named as the keys of `operands`, as text or built with `expr`
+ * @param given the expression, as text or built with `expr`; its variables are the keys of `operands`
  * @param operands tensors of one shape; a tensor with one element, or with the size of the last dimension, is broadcast
  * @param name name in errors and traces
- * @returns a tensor of the largest operand's shape
+ * @returns a tensor with the shape of the largest operand
  *
  * @example
  * ```ts
@@ -134,7 +135,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
   return elementwise(plus(variable("a"), variable("b")), { a, b }, "add");
 }
 
-/** a b, element by element; if one is a constant 1 that can be broadcast, returns the other.
+/** a b, element by element. If one of them is the constant 1 and can be broadcast, returns the other itself.
  * @category Tensors */
 export function multiply(a: Tensor, b: Tensor): Tensor {
   if (constantValue(a) === 1 && operandKind(a, b)) return b;
@@ -148,14 +149,14 @@ export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
 }
 
-/** Number of rows that one invocation sums: about the square root of all rows, so that both dispatches are short. */
+/** Number of rows that one invocation sums: about the square root of `rows`, so that both dispatches have short loops. */
 export function chunkRows(rows: number, columns: number): number {
   const each = Math.ceil(Math.sqrt(rows));
   // Many columns give enough invocations; larger chunks leave fewer partial sums.
   return columns >= 256 ? Math.max(each, 64) : each;
 }
 
-/** Rows, columns, rows per chunk, and whether squares are summed. */
+/** Sizes of a column sum: rows, columns and rows per chunk; `square` sums the squares of the elements. */
 export interface ReduceShape {
   readonly rows: number;
   readonly columns: number;
@@ -163,7 +164,7 @@ export interface ReduceShape {
   readonly square?: boolean;
 }
 
-/** One dispatch of column sums, for operations that end with one: from [rows, columns] to [chunks, columns]. */
+/** A dispatch that sums columns within chunks of rows: [rows, columns] to [chunks, columns]. Other operations use it too. */
 export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape): Dispatch {
   const { rows, columns, perChunk, square = false } = shape;
   const chunks = Math.ceil(rows / perChunk);
@@ -176,7 +177,7 @@ export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape
   };
 }
 
-/** Column sums in two dispatches with a fixed order of additions, so that they are deterministic. */
+/** Column sums in at most two dispatches. They are deterministic, because the order of additions is fixed. */
 export const reduceOp: Op<ReduceAttrs> = {
   name: "reduce",
   infer([x]) {
@@ -219,7 +220,7 @@ export function sumRows(x: Tensor): Tensor {
   return apply(reduceOp, [x], { square: false })[0];
 }
 
-/** Splits all elements into rows of 64 if 64 divides the size, so that adjacent lanes read adjacent elements; else one column. */
+/** Row length for a sum of all elements: 64 if it divides the size, so that adjacent lanes read adjacent elements, else 1. */
 function columnsOf(x: Tensor): number {
   return sizeOf(x) % 64 === 0 ? 64 : 1;
 }

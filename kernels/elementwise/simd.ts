@@ -10,14 +10,14 @@ import { smaller } from "../simd/rows.ts";
 import { gatherLanes } from "../simd/vectors.ts";
 import { type ElementwiseAttrs, operandKind, type ReduceAttrs } from "./operands.ts";
 
-/** Elements per block: additions take about 2 microseconds, the exact GELU about 25. */
+/** Elements per block. A block of additions takes about 2 microseconds, a block of exact GELUs about 25. */
 const LENGTH = 8192;
 
 /** y_i = f(x0_i, x1_i, ...). */
 export function elementwiseSimd({ inputs, outputs: [out], attrs }: Call<ElementwiseAttrs>): Simd {
   const split = { size: sizeOf(out), length: LENGTH };
   const row = out.shape.at(-1) ?? 1;
-  /** Returns a function that loads four values of an operand, starting at an index. */
+  /** Returns a function that loads the four values of an operand that belong to four results, given the first one's index. */
   const reader = (f: Func, base: I32, kind: ReturnType<typeof operandKind>): (index: I32) => V128 => {
     if (kind === "full") return (index) => load("v128", element(base, index));
     if (kind === "scalar") {
@@ -66,7 +66,7 @@ function addTo(f: Func, sum: Local<"v128">, x: V128, square: boolean): void {
   f.set(sum, f32x4.madd(vector, vector, sum));
 }
 
-/** The sum of all elements: first of each block, then of the blocks' sums. */
+/** The sum of all elements: a first phase sums each block, a second adds these sums. */
 function sumSimd(size: number, square: boolean): Simd {
   const length = Math.max(LENGTH, 32 * Math.ceil(Math.sqrt(size) / 32));
   const blocks = Math.ceil(size / length);
@@ -91,10 +91,10 @@ function sumSimd(size: number, square: boolean): Simd {
   };
 }
 
-/** Number of accumulators: an addition takes several cycles, so independent additions overlap. */
+/** Number of accumulators. An addition takes several cycles; additions to different accumulators overlap. */
 const VECTORS = 8;
 
-/** The sum of the elements between two addresses: a multiple of 32, or a number with `count`'s remainders modulo 32 and 4. */
+/** The sum of the elements between two addresses. Their number is a multiple of 32, or equal to `count` modulo 32. */
 function sumBetween(f: Func, from: I32, end: I32, count: number, square: boolean): F32 {
   const sums = Array.from({ length: VECTORS }, () => f.let(f32x4.splat(0)));
   const whole = (bytes: number): I32 => f.let(i32.add(from, i32.and(i32.sub(end, from), -bytes)));

@@ -1,5 +1,5 @@
-// Looks up rows of a table by id. The gradient of the table is summed along chains of equal ids, so that it is deterministic
-// and needs no atomics.
+// Looks up rows of a table by id. For the gradient of the table, tokens with the same id are linked and summed in order, so
+// that it is deterministic and needs no atomics.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
 import { itemsOf, rowParts } from "../row_parts.ts";
@@ -15,7 +15,7 @@ export interface EmbeddingBackwardAttrs {
   readonly rows: number;
 }
 
-/** Output: the rows, with the shape of ids followed by D. */
+/** Output: the selected rows, [...shape of ids, D]. */
 export const embeddingOp: Op = {
   name: "embedding",
   infer(inputs) {
@@ -54,7 +54,7 @@ export const embeddingOp: Op = {
   },
 };
 
-/** Output: the gradient of the table [V, D], plus the addend if given. */
+/** Output: the gradient of the table [V, D], plus the addend if there is one. */
 export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
   name: "embedding_backward",
   infer: ([, dy], { rows }) => [{ shape: [rows, dy.shape.at(-1)!], dtype: "f32" }],
@@ -110,14 +110,14 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
 };
 
 /**
- * Rows of a table by id: y[..., :] = table[ids[...], :].
+ * Looks up rows of a table by id: y[..., :] = table[ids[...], :].
  *
- * The gradient of a table row is the sum of the gradients of the tokens with its id, in the order of the tokens. An id of
- * V or more is read as V - 1, in the gradient too: the caller checks ids before uploading them.
+ * The gradient of row v of the table is the sum of the gradients of the tokens with id v, in the order of the tokens. An id of
+ * V or more is treated as V - 1, also in the gradient; callers must check ids before they upload them.
  *
  * @param table [V, D]
  * @param ids u32 of any shape, usually [N] or [B, T]
- * @returns the rows, with the shape of ids followed by D
+ * @returns the selected rows, [...shape of ids, D]
  * @throws {UserError} if the table is not a matrix of f32 or the ids are not u32
  *
  * @example

@@ -1,4 +1,4 @@
-// Initial values: the table's gradient is zero or the addend, and no token has a successor.
+// Initial values: the gradient of the table is set to zero or to the addend, and no token has a successor yet.
 @group(0) @binding(0) var<storage, read_write> dtable: array<Item>;
 @group(0) @binding(1) var<storage, read_write> next: array<u32>;
 //! if ADDEND

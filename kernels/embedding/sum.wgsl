@@ -1,4 +1,5 @@
-// dtable[v, :] += sum of dy[n, :] over the tokens n with id v, in order: only the first such token's invocations sum.
+// dtable[v, :] += sum of dy[n, :] over the tokens n with id v, in order. Only the invocations of the first such token compute
+// the sum.
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
 @group(0) @binding(1) var<storage, read> next: array<u32>;
 @group(0) @binding(2) var<storage, read> first: array<u32>;
@@ -11,7 +12,7 @@
   if (first[token] == 0u) { return; }
   var sum = Item(0f);
   var n = token;
-  // Eight per iteration, as in chain.wgsl.
+  // Eight tokens per iteration, as in chain.wgsl.
   while (n < TOKENS) {
 //! for k in 0..8
     if (n < TOKENS) {

@@ -1,16 +1,16 @@
-// Interval arithmetic on expressions: the range of an expression over a box of its variables. It decides which tiles of an
-// attention matrix a mask leaves empty or full without evaluating any pair.
+// Interval arithmetic on expressions: the range of an expression, given an interval for each of its variables. It tells which
+// tiles of an attention matrix a mask hides or keeps as a whole, without evaluating the mask for every pair.
 import { type Binary, entryAt, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
 
 /** An interval, both ends included. */
 export type Bounds = readonly [low: number, high: number];
 
-/** Values of tables by name, if the host has them. */
+/** Values of the tables, keyed by name; undefined if the host does not have them. */
 export type TableValues = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
-/** Unbounded, possibly NaN: no comparison is certain. */
+/** Any value, including NaN. Comparisons with these bounds are all false, so that nothing is inferred from them. */
 const ANY: Bounds = [NaN, NaN];
-/** Largest number of table entries searched for their range; more are treated as unbounded. */
+/** Maximum number of table entries that are searched for their range; a larger part of a table is treated as unbounded. */
 const MOST_ENTRIES = 1 << 16;
 
 const isAny = ([a, b]: Bounds): boolean => Number.isNaN(a) || Number.isNaN(b);
@@ -91,8 +91,8 @@ function lookupBounds(
 }
 
 /**
- * Bounds that contain all values of an expression over a box of its variables; wider than necessary if a variable occurs
- * more than once.
+ * Bounds on the values of an expression whose variables lie in the intervals of `box`. They are wider than necessary if a
+ * variable occurs more than once.
  *
  * @example
  * ```ts

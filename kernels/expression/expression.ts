@@ -1,7 +1,7 @@
-// A small language of scalar expressions. One expression yields its WGSL (wgsl.ts), its function on the host and its
-// derivative, so that no derivative is written by hand. Activations, element-wise operations, epilogues and attention's
-// score modifiers are written in it. Every device evaluates it as JavaScript does, NaN and infinities included; only the
-// sign of a zero depends on the device.
+// A small language of scalar expressions. WGSL (wgsl.ts), WebAssembly (wasm.ts), a JavaScript function and the derivative are
+// generated from an expression, so that no derivative is written by hand. Activations, element-wise operations, epilogues
+// and attention's score modifiers are written in it. Every device evaluates an expression as JavaScript does, NaN and
+// infinities included; only the sign of a zero depends on the device.
 import { UserError } from "../../src/base/errors.ts";
 import { erf } from "./erf.ts";
 
@@ -39,7 +39,7 @@ const binary = (f: Binary, a: Term, b: Term): Expression =>
   fold({ kind: "binary", f, a: wrap(a), b: wrap(b) });
 const unary = (f: Unary, x: Term): Expression => fold({ kind: "unary", f, x: wrap(x) });
 
-/** A variable by name. */
+/** The variable with this name. */
 export const variable = (name: string): Expression => ({ kind: "variable", name });
 /** a + b */
 export const plus = (a: Term, b: Term): Expression => binary("+", a, b);
@@ -49,9 +49,9 @@ export const minus = (a: Term, b: Term): Expression => binary("-", a, b);
 export const times = (a: Term, b: Term): Expression => binary("*", a, b);
 /** a / b */
 export const over = (a: Term, b: Term): Expression => binary("/", a, b);
-/** The smaller of two; at equality the derivative is that of the first. */
+/** The smaller of a and b; where they are equal, the derivative is that of a. */
 export const min = (a: Term, b: Term): Expression => binary("min", a, b);
-/** The larger of two; at equality the derivative is that of the first. */
+/** The larger of a and b; where they are equal, the derivative is that of a. */
 export const max = (a: Term, b: Term): Expression => binary("max", a, b);
 /** 1 if a < b, else 0. */
 export const less = (a: Term, b: Term): Expression => binary("<", a, b);
@@ -73,12 +73,12 @@ export const sigmoid = (x: Term): Expression => unary("sigmoid", x);
 export const sqrt = (x: Term): Expression => unary("sqrt", x);
 /** |x|; the derivative at 0 is 0. */
 export const absolute = (x: Term): Expression => unary("abs", x);
-/** The largest integer not above x; its derivative is defined as 0. */
+/** The largest integer that is at most x; its derivative is defined as 0. */
 export const floor = (x: Term): Expression => unary("floor", x);
 /**
- * An entry of a table of the given shape. Each index is rounded towards zero and clamped to its dimension, on every device:
- * NaN and values below 0 read the first entry, values past the end the last. Indices are combined as integers, so that a
- * table may have more entries than a float32 can count.
+ * An entry of a table of the given shape. On every device, each index is rounded towards zero and clamped to its dimension:
+ * NaN and negative indices read the first entry, indices past the end the last. The flat index is computed in integers,
+ * because a table may have more entries than float32 can represent exactly.
  */
 export const lookup = (table: string, shape: readonly number[], ...indices: Term[]): Expression => {
   if (indices.length !== shape.length) {
@@ -119,7 +119,7 @@ const HOST2: Record<Binary, (a: number, b: number) => number> = {
   "==": (a, b) => Number(a === b),
 };
 
-/** Folds constants, and the identities that hold for every number; 0 x is kept, because it is NaN if x is not finite. */
+/** Folds constants and applies identities that hold for every x. 0 x is kept, because it is NaN if x is not finite. */
 function fold(e: Expression): Expression {
   if (e.kind === "unary" && e.x.kind === "number") return wrap(HOST[e.f](e.x.value));
   if (e.kind !== "binary") return e;
@@ -155,7 +155,10 @@ function unaryDerivative(f: Unary, x: Expression): Expression {
   }
 }
 
-/** Condition under which a derivative is 0 because its branch does not depend on the variable; 0 if never, 1 if always. */
+/**
+ * The condition under which a derivative `d` is 0 because the selected branch does not depend on the variable: the number 0
+ * if that is never so, 1 if always.
+ */
 function zeroWhere(d: Expression): Expression {
   const [never, always] = [wrap(0), wrap(1)];
   if (d.kind === "number") return d.value === 0 ? always : never;
@@ -173,8 +176,8 @@ function zeroWhere(d: Expression): Expression {
 }
 
 /**
- * A derivative d times a factor, applied inside the branches of d's selects: a branch that does not depend on the variable
- * stays 0 even if the factor is infinite there, as for sqrt(max(0, x)) below 0.
+ * Multiplies a derivative d by a factor inside the branches of d's selects. The derivative of a branch that does not depend
+ * on the variable thus stays 0 even if the factor is infinite, as in sqrt(max(0, x)) for x < 0.
  */
 function scaled(d: Expression, factor: (d: Expression) => Expression): Expression {
   if (d.kind === "select") return select(d.if, scaled(d.then, factor), scaled(d.else, factor));
@@ -184,8 +187,9 @@ function scaled(d: Expression, factor: (d: Expression) => Expression): Expressio
 }
 
 /**
- * d e / d name, as an expression. Comparisons, the conditions of selects and the indices of lookups are treated as
- * constants; a branch that does not depend on the variable has the derivative 0, whatever its factor.
+ * The derivative de/dx for the variable x called `name`, as an expression. Comparisons, conditions of selects and lookups
+ * are treated as constants. A branch that does not depend on the variable has the derivative 0, even if the chain rule
+ * multiplies it by an infinite factor.
  */
 export function derivative(e: Expression, name: string): Expression {
   const d = (x: Expression) => derivative(x, name);
@@ -261,7 +265,7 @@ export function lookupsOf(e: Expression): Lookup[] {
   return [...lookups.values()];
 }
 
-/** The expression with some of its parts replaced; a part for which `change` returns undefined is kept. */
+/** Replaces each subexpression for which `change` returns an expression, from the root down; undefined keeps it. */
 export function replace(e: Expression, change: (part: Expression) => Expression | undefined): Expression {
   const changed = change(e);
   if (changed) return changed;
@@ -286,7 +290,7 @@ export function substitute(e: Expression, name: string, by: Term): Expression {
   return replace(e, (part) => part.kind === "variable" && part.name === name ? wrap(by) : undefined);
 }
 
-/** ((i0 * n1 + i1) * n2 + i2), from the text of each index. */
+/** The text of the flat index, ((i0 * n1 + i1) * n2 + i2); `text` gives the text of each index i. */
 export function flatIndex(
   { shape, indices }: Lookup,
   text: (x: Expression, size: number) => string,
@@ -297,13 +301,13 @@ export function flatIndex(
   );
 }
 
-/** The expression as JavaScript text, a key that identifies it. */
+/** A string that identifies the expression: its JavaScript text. */
 export const expressionKey = (e: Expression): string => toJavaScript(e);
 
 /** True if two expressions have the same text. */
 export const sameExpression = (a: Expression, b: Expression): boolean => toJavaScript(a) === toJavaScript(b);
 
-/** The entry, from 0, that an index selects in a dimension of `size`, rounded and clamped as in `lookup`. */
+/** The 0-based position that an index selects in a dimension of `size` entries, rounded and clamped as in `lookup`. */
 export const entryAt = (index: number, size: number): number =>
   index >= 1 ? Math.min(Math.trunc(index), size - 1) : 0;
 
@@ -330,13 +334,13 @@ function toJavaScript(e: Expression): string {
   }
 }
 
-/** An argument of a compiled expression: a number for a variable, an array for a table. */
+/** An argument of a compiled expression: a number for a variable, an array of the flat entries for a table. */
 export type Argument = number | ArrayLike<number>;
 
 const compiled = new Map<string, (...values: Argument[]) => number>();
 
 /**
- * The expression as a function of the named variables, and of tables by their names, in float64.
+ * Compiles the expression to a function in float64. Its parameters are the variables and tables in `names`, in that order.
  *
  * @example
  * ```ts

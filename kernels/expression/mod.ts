@@ -1,6 +1,6 @@
 /**
- * Scalar expressions, `expr` in mod.ts, which define activations, element-wise operations, score modifiers and masks. WGSL,
- * host function and derivative are generated from the expression.
+ * Scalar expressions, exported by mod.ts as `expr`. They define activations, element-wise operations, score modifiers and
+ * masks. WGSL, WebAssembly, a JavaScript function and the derivative are generated from an expression.
  *
  * @example
  * ```ts

@@ -1,20 +1,20 @@
-// Expressions as text, "score - slope[h] * (i - j)": parsed by precedence climbing to the tree of expression.ts, and
-// printed so that they parse back to the same tree.
+// Expressions as text, such as "score - slope[h] * (i - j)". The text is parsed by precedence climbing into the tree of
+// expression.ts; a tree is printed so that its text parses to the same tree.
 import { closestString, UserError } from "../../src/base/errors.ts";
 import * as e from "./expression.ts";
 import type { Expression } from "./expression.ts";
 
 /** Names that an expression may contain. */
 export interface ExpressionNames {
-  /** Names of variables. Default: any. */
+  /** Names of variables. Default: all names are allowed. */
   readonly variables?: readonly string[];
-  /** Shapes of tables by name. Default: none. */
+  /** Shapes of the tables, keyed by name. Default: there are no tables. */
   readonly tables?: Readonly<Record<string, readonly number[]>>;
   /** Start of error messages. Default: "expression". */
   readonly what?: string;
 }
 
-/** x^y: products for an integer y, times sqrt(x) for a half-integer, else e^(y ln x), which is NaN below 0. */
+/** x^y: a product for an integer y, a product times sqrt(x) for a half-integer, else e^(y ln x), which is NaN for x < 0. */
 function power(x: Expression, y: Expression): Expression {
   if (y.kind !== "number") return e.exp(e.times(y, e.log(x)));
   const size = Math.abs(y.value);
@@ -33,7 +33,7 @@ const MOST_FACTORS = 16;
 const sign = (x: Expression): Expression => e.select(e.less(0, x), 1, e.select(e.less(x, 0), -1, 0));
 
 interface Operation {
-  /** Number of arguments; if `more`, the minimum number. */
+  /** Number of arguments, or the minimum number if `more` is set. */
   readonly count: number;
   readonly more?: true;
   readonly of: (...x: Expression[]) => Expression;
@@ -94,11 +94,11 @@ const TOKEN =
 interface Token {
   readonly kind: "number" | "name" | "sign" | "end";
   readonly text: string;
-  /** Index of its first character, from 0. */
+  /** 0-based index of the token's first character. */
   readonly at: number;
 }
 
-/** Maximum depth of nested parentheses, calls, conditions and signs: more would overflow the stack. */
+/** Maximum nesting depth of parentheses, calls, conditions and signs; a deeper expression could overflow the stack. */
 const MOST_NESTED = 200;
 
 /** Maximum length of an expression: compiling the kernel of a longer one could exhaust memory. */
@@ -133,12 +133,14 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Parses an expression: numbers, `NaN`, `Infinity` and `pi`; variables; table entries, `bias[h, i - j]` (for a table of one
- * entry, its name alone); `+ - * / **`, comparisons (1 or 0), `&& || !`, `condition ? a : b`; exp, log, tanh, sigmoid,
- * sqrt, abs, floor, ceil, round, sign, erf, relu, min, max, pow, clamp(x, low, high), where(condition, a, b). Precedence
- * is JavaScript's. The derivative of ceil, round, floor and comparisons is 0.
+ * Parses an expression. It may contain numbers, `NaN`, `Infinity` and `pi`; variables; table entries such as
+ * `bias[h, i - j]` (a table with a single entry needs no index); `+ - * / **`, comparisons (which give 1 or 0), `&& || !`
+ * and `condition ? a : b`; and the functions exp, log, tanh, sigmoid, sqrt, abs, floor, ceil, round, sign, erf, relu, min,
+ * max, pow, clamp(x, low, high) and where(condition, a, b). Operators have the same precedence as in JavaScript. The
+ * derivative of ceil, round, floor and comparisons is 0.
  *
- * @throws {UserError} with the column, from 1, and for an unknown name the nearest one
+ * @throws {UserError} if the text is not an expression. The message gives the column, from 1, and suggests a similar name
+ * for an unknown one
  *
  * @example
  * ```ts
@@ -240,7 +242,7 @@ export function parseExpression(text: string, names: ExpressionNames = {}): Expr
     return inner;
   }
 
-  /** Parses an expression up to the first operator that does not bind tighter than `least`. */
+  /** Parses an expression up to the first operator whose precedence is at most `least`. */
   function expression(least: number): Expression {
     if (++depth > MOST_NESTED) fail(peek().at, `nested more than ${MOST_NESTED} deep.`);
     let left = operand();
@@ -275,7 +277,7 @@ function powerOf(x: Expression): number {
 }
 
 /**
- * The text of an expression, which `parseExpression` reads back as the same tree.
+ * Formats an expression as text that `parseExpression` parses to the same tree.
  *
  * @example
  * ```ts

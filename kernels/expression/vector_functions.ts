@@ -1,25 +1,25 @@
 // Elementary functions of four floats at once, in WebAssembly: polynomials with errors below 2 units in the last place. NaN,
-// infinities and the ends of the range are handled as in IEEE 754 and JavaScript, whether multiply-adds are fused or not.
+// infinities, overflow and underflow give the results of JavaScript, whether or not multiply-adds are fused.
 import { f32x4, type Func, i32x4, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
 
 /** A function of each lane of a vector. */
 export type VectorFunction = (f: Func, x: V128) => V128;
 
-/** The sum of c[k] x^(n - k): coefficients from the highest power down. */
+/** The value of a polynomial at x. Its coefficients are listed from the highest power down to the constant. */
 const polynomial = (x: Local<"v128">, [first, ...rest]: readonly number[]): V128 =>
   rest.reduce<V128>((sum, c) => f32x4.madd(sum, x, c), f32x4.splat(first));
 
 /** Adding this to a number below 2^22 rounds the number to an integer, which is then in the low bits of the sum. */
 const ROUND = 1.5 * 2 ** 23;
 const ROUND_BITS = 0x4b400000;
-/** The part of ln 2 whose products with small integers are exact, and the rest. */
+/** ln 2 as a sum of two numbers: products of small integers with the first are exact, and the second is the remainder. */
 const LN2 = [0.693359375, -2.12194440e-4] as const;
 /** e^r for |r| <= ln(2) / 2. These polynomials and those of `erf` are fitted by tests/kernels/fit_polynomials.ts. */
 const EXP = [0.00138146023, 0.00836871564, 0.0416683890, 0.166665211, 0.499999940, 1, 1];
 /** 2^r for |r| <= 1/2. */
 const EXP2 = [0.000153211542, 0.00133901613, 0.00961852632, 0.0555036217, 0.240226477, Math.LN2, 1];
 
-/** e^x = m 2^n: m, and n in the low bits of a float. x must be between -126 and 126, or NaN, which makes m NaN. */
+/** Splits e^x into m 2^n; n is in the low bits of a float. x must be between -126 and 126, or NaN, for which m is NaN. */
 function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
   const n = f.let(f32x4.madd(x, Math.LOG2E, ROUND));
   const whole = f.let(f32x4.sub(n, ROUND));
@@ -30,9 +30,10 @@ function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
 /** 2^n for integers n. */
 const powerOfTwo = (n: V128): V128 => i32x4.shl(i32x4.add(n, 127), 23);
 
-/** e^x, accurate for denormal results too. */
+/** e^x, accurate even if the result is denormal. */
 export function exp(f: Func, x: V128): V128 {
-  // pmin and pmax with a constant on the right keep NaN. Two factors reach beyond the exponents of normal numbers.
+  // pmin and pmax with a constant on the right keep NaN. The power of two is a product of two factors, because its exponent
+  // may lie outside the range of normal numbers.
   const { m, n } = expParts(f, f.let(f32x4.pmax(f32x4.pmin(x, 89), -105)));
   const whole = f.let(i32x4.sub(n, ROUND_BITS));
   const half = f.let(i32x4.shrS(whole, 1));
@@ -45,14 +46,14 @@ export function expOfNegative(f: Func, x: V128): V128 {
   return f32x4.mul(m, powerOfTwo(n));
 }
 
-/** 2^x = m 2^n as in `expParts`, which the exact remainder x - n makes faster. */
+/** Splits 2^x into m 2^n as `expParts` does; this is faster, because the remainder x - n is exact. */
 function exp2Parts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
   const n = f.let(f32x4.add(x, ROUND));
   const r = f.let(f32x4.sub(x, f32x4.sub(n, ROUND)));
   return { m: polynomial(r, EXP2), n };
 }
 
-/** 2^x for numbers x between -126 and 127; NaN gives an arbitrary number. */
+/** 2^x for x between -126 and 127. The result for NaN is an arbitrary number. */
 function exp2Inside(f: Func, x: V128): V128 {
   const { m, n } = exp2Parts(f, f.let(x));
   return i32x4.add(m, i32x4.shl(n, 23));
@@ -112,7 +113,7 @@ export function tanh(f: Func, x: V128): V128 {
   return v128.or(v128.select(f32x4.ge(a, 0.625), far, near), signOf(x));
 }
 
-/** 1 / (1 + e^-x), accurate for denormal results too. */
+/** 1 / (1 + e^-x), accurate even if the result is denormal. */
 export function sigmoid(f: Func, x: V128): V128 {
   x = f.let(x);
   const e = f.let(exp(f, v128.or(x, i32x4.splat(SIGN))));
@@ -121,7 +122,7 @@ export function sigmoid(f: Func, x: V128): V128 {
   return v128.select(f32x4.ge(x, 0), f32x4.sub(1, y), f32x4.nmadd(e, y, e));
 }
 
-/** The error function: a + a P(a^2) near 0, then 1 - 2^(a Q(a)), for a = |x|. */
+/** The error function. With a = |x| it is a + a P(a^2) for small a and 1 - 2^(a Q(a)) for larger a, with the sign of x. */
 export function erf(f: Func, x: V128): V128 {
   x = f.let(x);
   const a = f.let(f32x4.abs(x));
@@ -154,8 +155,8 @@ export function erf(f: Func, x: V128): V128 {
 }
 
 /**
- * 1 + erf(x), the distribution function in GELU, faster than by `erf`: 2^(a Q(a)) = 1 - erf(a) for a = |x|. The error is
- * absolute, 1.5e-7 at most.
+ * 1 + erf(x), as used in GELU, from 1 - erf(a) = 2^(a Q(a)) with a = |x|; this is faster than a call of `erf`. The absolute
+ * error is at most 1.5e-7.
  */
 export function onePlusErf(f: Func, x: V128): V128 {
   x = f.let(x);

@@ -1,4 +1,4 @@
-// Expressions in WebAssembly, four values at once. Parts that occur more than once are computed once.
+// Expressions in WebAssembly, four values at once. A subexpression that occurs more than once is computed once.
 import { f32x4, type Func, i32x4, type V128, v128 } from "../../src/wasm/mod.ts";
 import {
   type Binary,
@@ -28,12 +28,12 @@ const isComparison = (f: Binary): f is Comparison => f in COMPARISONS;
 
 /** Values of the variables, by name. */
 export type VectorVariables = Readonly<Record<string, V128>>;
-/** Functions that read tables, by name: the entries at four flat indices, which are integers within the table. */
+/** Functions that read the entries of a table at four flat indices (valid integers), keyed by the table's name. */
 export type VectorTables = Readonly<Record<string, (flatIndex: V128) => V128>>;
 
 /**
- * Writes the code that computes an expression in each lane. Values are those of JavaScript up to rounding, with NaN and
- * infinities; a product that is added or subtracted is one multiply-add.
+ * Writes the code that computes an expression in each lane. Up to rounding, the values are those of JavaScript, including
+ * NaN and infinities. A product that is added or subtracted becomes one multiply-add.
  *
  * @returns the value; it may be a long computation, so keep it with `f.let` if it is used twice
  */
@@ -41,7 +41,7 @@ export function toWasm(e: Expression, f: Func, variables: VectorVariables, table
   return writer(e, f, variables, tables).value(e);
 }
 
-/** Like `toWasm`, but a mask: all bits are set in lanes for which the expression is not 0 (NaN is not 0), else none. */
+/** Like `toWasm`, but returns a mask: lanes in which the expression is not 0 (NaN included) are all ones, others zeros. */
 export function toWasmCondition(
   e: Expression,
   f: Func,
@@ -51,7 +51,7 @@ export function toWasmCondition(
   return writer(e, f, variables, tables).holds(e);
 }
 
-/** For each subexpression, by key: how often distinct subexpressions use it. */
+/** The number of times that each subexpression occurs in distinct subexpressions, keyed by `expressionKey`. */
 function usesOf(e: Expression): ReadonlyMap<string, number> {
   const uses = new Map<string, number>();
   const visit = (x: Expression): void => {
@@ -68,7 +68,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
   const uses = usesOf(root);
   const isShared = (e: Expression): boolean => uses.get(expressionKey(e))! > 1;
   const kept = new Map<string, V128>();
-  /** The result of `write`, kept in a variable if the subexpression occurs more than once. */
+  /** The result of `write`, which is stored in a local variable if the subexpression occurs more than once. */
   const once = (e: Expression, write: () => V128): V128 => {
     const key = expressionKey(e);
     const known = kept.get(key);
@@ -79,7 +79,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     kept.set(key, local);
     return local;
   };
-  /** The operands of a product; undefined for other expressions and for a product that is kept in a variable. */
+  /** The operands of a product; undefined for other expressions and for a product that is stored in a local variable. */
   const factors = (e: Expression): [V128, V128] | undefined =>
     e.kind === "binary" && e.f === "*" && !isShared(e) ? [value(e.a), value(e.b)] : undefined;
 
@@ -95,7 +95,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
       if (left) return f32x4.madd(...left, value(b));
     }
     if (op === "min" || op === "max") {
-      // The faster instruction returns its left operand if that is NaN.
+      // The faster instruction handles NaN only in its left operand, so the constant must be on the right.
       const [exact, fast] = EXTREMES[op];
       if (b.kind === "number" && !Number.isNaN(b.value)) return fast(value(a), value(b));
       if (a.kind === "number" && !Number.isNaN(a.value)) return fast(value(b), value(a));
@@ -108,7 +108,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     const entry = (x: Expression, size: number): V128 => {
       if (size === 1) return i32x4.splat(0);
       if (x.kind === "number") return i32x4.splat(entryAt(x.value, size));
-      // The conversion rounds towards zero and makes NaN 0.
+      // The conversion rounds towards zero and turns NaN into 0.
       return i32x4.minS(i32x4.maxS(i32x4.truncS(value(x)), 0), size - 1);
     };
     const flat = indices.map((x, k) => entry(x, shape[k])).reduce((sum, index, k) =>

@@ -1,6 +1,6 @@
-// Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga rejects such constants. So
-// NaN is recognised by its bits, min, max, clamp and comparisons are corrected for NaN, non-finite constants are computed
-// at run time, and terms that a compiler could cancel (x - x) are hidden from it.
+// Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga rejects such constants.
+// Therefore NaN is recognised by its bits, min, max, clamp and comparisons handle NaN explicitly, non-finite constants are
+// computed at run time, and terms that a compiler could cancel (x - x) are disguised.
 import { maximum } from "../../src/base/extremes.ts";
 import { expressionKey, flatIndex, lookupsOf, partsOf, variablesOf } from "./expression.ts";
 import type { Binary, Expression } from "./expression.ts";
@@ -17,7 +17,7 @@ const FUNCTIONS: Partial<Record<string, string>> = {
   "==": "f32_equals",
 };
 
-/** Constants beyond this size, or below its inverse, could overflow or vanish if a compiler combined them. */
+/** Constants larger than this, or smaller than its inverse, could overflow or underflow if a compiler combined them. */
 const ORDINARY = 1e9;
 
 const NONE: ReadonlySet<string> = new Set();
@@ -28,11 +28,14 @@ function heightOf(e: Expression): number {
   return 1 + maximum(partsOf(e).map(heightOf), 0);
 }
 
-/** The text of an operand of `e` as a number opaque to compilers; its id is unique among operations below and above `e`. */
+/**
+ * The text of an operand of `e`, disguised so that a compiler cannot tell its value. The second argument of `opaque_f32`
+ * differs from those in the expressions that contain `e` or that `e` contains.
+ */
 const opaque = (e: Expression, text: string, second = true): string =>
   `opaque_f32(${text}, ${2 * heightOf(e) + Number(second)}u)`;
 
-/** A term of a sum: its sign, and the number of times each factor (except numbers) occurs in it. */
+/** A term of a sum, with its sign and the number of times that each factor (except numbers) occurs in it. */
 interface TermOfSum {
   readonly term: Expression;
   readonly sign: number;
@@ -40,7 +43,7 @@ interface TermOfSum {
   readonly sums: readonly string[];
 }
 
-/** True if a compiler may know a simpler form, for example of max(x, x) or |-x|. */
+/** True if a compiler may be able to simplify the expression, for example max(x, x) or |-x|. */
 function isTwisted(e: Expression): boolean {
   if (e.kind === "unary") return e.f === "abs" || e.f === "floor" || isTwisted(e.x);
   if (e.kind === "binary") return e.f === "min" || e.f === "max" || isTwisted(e.a) || isTwisted(e.b);
@@ -69,8 +72,8 @@ function termsOf(e: Expression, sign = 1): TermOfSum[] {
 }
 
 /**
- * True if a compiler that factors out a common factor of a + b, or of a weighted mean, could turn infinity minus infinity
- * into a number. Powers of equal parity and sign (x + x^3) are safe.
+ * True if a compiler that factors a + b, or a weighted mean, could turn infinity minus infinity into a number. Terms of the
+ * same sign whose powers are both odd or both even (x + x^3) are safe.
  */
 function cancels(a: Expression, b: Expression): boolean {
   const second = termsOf(b);
@@ -88,7 +91,7 @@ function cancels(a: Expression, b: Expression): boolean {
   );
 }
 
-/** True if the two expressions share a variable or a table: a compiler might cancel one against the other. */
+/** True if the two expressions share a variable or a table, so that a compiler might cancel one against the other. */
 function alike(a: Expression, b: Expression): boolean {
   const names = (e: Expression) => [...variablesOf(e), ...lookupsOf(e).map(({ table }) => `${table}[]`)];
   const known = new Set(names(a));
@@ -102,13 +105,13 @@ function uses(e: Expression, f: "/" | "exp"): boolean {
   return e.kind === "select" && (uses(e.then, f) || uses(e.else, f));
 }
 
-/** True if a compiler may infer that a value is 0: comparisons and selects of partly known values. */
+/** True if a compiler might infer that the value is 0, because it depends on a comparison or a select. */
 function mayVanish(e: Expression): boolean {
   if (e.kind === "binary") return isComparison(e.f) || mayVanish(e.a) || mayVanish(e.b);
   return e.kind === "select" || (e.kind === "unary" && mayVanish(e.x));
 }
 
-/** True if a compiler could rewrite a * b or a / b: x / x, e^x e^y, which are NaN if x is infinite. */
+/** True if a compiler could simplify a * b or a / b, such as x / x or e^x e^y, although the result may be NaN. */
 function simplifies(f: Binary, a: Expression, b: Expression): boolean {
   if (alike(a, b) && (f === "/" || uses(a, "/") || uses(b, "/"))) return true;
   return uses(a, "exp") && uses(b, "exp");
@@ -133,7 +136,7 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
   const hidden = f === "+" || f === "-"
     ? cancels(a, f === "-" ? { kind: "unary", f: "neg", x: b } : b)
     : simplifies(f, a, b);
-  // A compiler simplifies 0 x to 0, and evaluates x / 0.
+  // A compiler would simplify 0 x to 0 and evaluate x / 0 itself.
   const scales = f === "*" || f === "/";
   const operand = (x: Expression, hide: boolean, second: boolean): string => {
     if (scales && x.kind === "number" && x.value === 0) return "f32_of_bits(0u)";
@@ -143,9 +146,9 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
 }
 
 /**
- * The expression as WGSL text over f32 variables of the same names; needs `WGSL_FUNCTIONS` in the shader.
+ * The expression as WGSL text, in f32 variables of the same names. The shader must include `WGSL_FUNCTIONS`.
  *
- * @param never variables that are never NaN
+ * @param never names of the variables that are never NaN
  */
 export function toWgsl(e: Expression, never: ReadonlySet<string> = NONE): string {
   const text = (x: Expression) => toWgsl(x, never);
@@ -176,7 +179,7 @@ export function toWgslIndex(e: Extract<Expression, { kind: "lookup" }>, never = 
   }, "u");
 }
 
-/** Whether the expression is not 0, as WGSL text of type bool: for masks and conditions of selects. */
+/** WGSL text of type bool that is true if the expression is not 0, for masks and for conditions of selects. */
 export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE): string {
   const text = (x: Expression) => toWgslCondition(x, never);
   const sure = (x: Expression): boolean =>
@@ -195,8 +198,8 @@ export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE
 }
 
 /**
- * WGSL functions that expressions call; insert them into a template that takes an expression. Its `main` begins with
- * `unknown_zero = select(0u, 0xffffffffu, groups.x == 0u)`: always 0, which no compiler can infer.
+ * WGSL functions that expressions call, to be inserted into a shader that contains an expression. The shader's `main` must
+ * begin with `unknown_zero = select(0u, 0xffffffffu, groups.x == 0u)`, which is always 0, but no compiler can infer that.
  */
 export const WGSL_FUNCTIONS = `
 var<private> unknown_zero: u32;
@@ -221,7 +224,7 @@ fn from_zero(x: f32, y: f32) -> f32 {
 }
 fn safe_log(x: f32) -> f32 { return from_zero(x, log(x)); }
 fn safe_sqrt(x: f32) -> f32 { return from_zero(x, sqrt(x)); }
-/** 1 / (1 + e^-x); 0 below the least normal number. (Tests of -x leave Mesa's rounding of sigmoid attention as it was.) */
+/** 1 / (1 + e^-x); 0 if the result would be subnormal. (It tests -x, not x, so that Mesa rounds as in earlier versions.) */
 fn logistic(x: f32) -> f32 {
   let n = -x;
   let y = 1f / (1f + exp(select(min(n, 87.3f), n, is_nan(n))));
@@ -236,7 +239,7 @@ fn erf(x: f32) -> f32 {
   let p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
   return sign(x) * (1f - p * exp(-x * x));
 }
-/** An index rounded towards zero and clamped to 0 .. last; NaN is 0. Numbers of at least 1 are recognised by bits. */
+/** Rounds an index towards zero and clamps it to 0 .. last; NaN gives 0. Values of at least 1 are recognised by their bits. */
 fn entry_at(x: f32, last: u32) -> u32 {
   let inside = bitcast<u32>(x) - 0x3f800000u <= 0x40000000u;
   return select(0u, min(u32(min(x, 2147483520f)), last), inside);

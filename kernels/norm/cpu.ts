@@ -1,8 +1,8 @@
-// LayerNorm and RMSNorm on the host, with their gradients. Sums are float64 for every array type.
+// LayerNorm and RMSNorm on the host, with their gradients. Sums are accumulated in float64 for every array type.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { NormAttrs, NormBackwardAttrs } from "./sizes.ts";
 
-/** y = (x - mean) rstd weight + bias, and mean and rstd of every row. */
+/** y = (x - mean) rstd weight + bias; also writes rstd and, for LayerNorm, the mean of every row. */
 export function normCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],

@@ -1,4 +1,4 @@
-// y = (x - mean) rstd weight + bias over rows of D values; without CENTERED there is no mean (RMSNorm).
+// y = (x - mean) rstd weight + bias over rows of D values. Without CENTERED (RMSNorm), the mean is not subtracted.
 @group(0) @binding(0) var<storage, read> x: array<Item>;
 @group(0) @binding(1) var<storage, read> weight: array<Item>;
 @group(0) @binding(2) var<storage, read_write> y: array<Item>;
@@ -20,7 +20,7 @@
   for (var i = lane; i < WIDTH; i += LANES) { sum += x[start + i]; }
   mean = over_lanes(vec2f(total(sum), 0f), lane).x / f32(D);
 //! end
-  // A second pass over the row: a difference of sums would lose a variance that is small against the mean.
+  // A second pass over the row: mean(x^2) - mean(x)^2 would lose precision if the variance is small compared with the mean.
   var squares = Item(0f);
   for (var i = lane; i < WIDTH; i += LANES) {
     let centered = x[start + i] - mean;

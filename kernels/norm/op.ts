@@ -1,5 +1,5 @@
-// LayerNorm and RMSNorm over the last dimension. The gradients of x and of the parameters are separate
-// operations: the first can add the residual stream's gradient, and a frozen weight skips the second.
+// LayerNorm and RMSNorm over the last dimension. The gradients of x and of the parameters are separate operations: the
+// former can add the gradient of the residual stream, and the latter is skipped if the parameters are frozen.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Ref, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/op.ts";
@@ -16,11 +16,11 @@ import sumWgsl from "./sum.wgsl" with { type: "text" };
 
 const nameOf = ({ centered }: { centered: boolean }): string => centered ? "layer_norm" : "rms_norm";
 
-/** Constants and workgroups of a kernel over the rows of x [..., size]. */
+/** Constants and number of workgroups of a kernel over the rows of x [..., size]. */
 function rowSchedule(x: Spec, { kind }: Target) {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
-  // Long rows use a workgroup on llvmpipe too, which silently ends a shader's loops after a total of 65,535 iterations.
+  // llvmpipe silently ends a shader's loops after a total of 65,535 iterations, so it also splits long rows over a workgroup.
   const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
   return {
     constants: { ROWS: rows, D: size, LANES: lanes, ...itemsOf(size, lanes) },
@@ -77,7 +77,7 @@ export const normOp: Op<NormAttrs> = {
   flops: ({ inputs: [x] }) => 8 * sizeOf(x),
 };
 
-/** The gradient of x, plus another gradient of x if given. */
+/** The gradient of x, plus another gradient of x if there is an addend. */
 export const normBackwardOp: Op<NormBackwardAttrs> = {
   name: "norm_backward",
   infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],

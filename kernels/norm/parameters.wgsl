@@ -1,5 +1,5 @@
-// dweight = sum over rows of dy n, dbias = sum over rows of dy, with n = (x - mean) rstd, in CHUNKS chunks of rows:
-// dweight[chunk, :] and dbias[chunk, :]. A second dispatch (sum.wgsl) adds the partial sums.
+// dweight = sum over rows of dy n, dbias = sum over rows of dy, with n = (x - mean) rstd. This kernel computes partial sums
+// over CHUNKS chunks of rows, dweight[chunk, :] and dbias[chunk, :]; a second dispatch (sum.wgsl) adds them.
 @group(0) @binding(0) var<storage, read> x: array<Item>;
 @group(0) @binding(1) var<storage, read> dy: array<Item>;
 @group(0) @binding(2) var<storage, read> rstds: array<f32>;

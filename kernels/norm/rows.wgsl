@@ -1,4 +1,5 @@
-// Shared by forward.wgsl and backward.wgsl: rows of WIDTH items, one workgroup (LANES 64) or invocation (LANES 1) per row.
+// Shared by forward.wgsl and backward.wgsl. A row has WIDTH items; one workgroup (LANES = 64) or one invocation (LANES = 1)
+// computes it.
 //! if WIDTH < D
 fn total(v: Item) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 //! else

@@ -1,5 +1,5 @@
-// LayerNorm and RMSNorm in WebAssembly: y = (x - mean) rstd weight + bias and its gradient of x, four rows at a time, so that
-// sums of one row do not wait for each other and the rows' statistics are computed in the lanes of one vector.
+// LayerNorm and RMSNorm in WebAssembly, y = (x - mean) rstd weight + bias, and the gradient of x. Four rows are computed at a
+// time, so that their additions overlap and their means and variances are computed in the lanes of one vector.
 import type { Simd } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";
 import { element, f32x4, type Func, type I32, i32, load, loadSplat, type V128 } from "../../src/wasm/mod.ts";
@@ -34,7 +34,7 @@ export function normSimd({ inputs: [{ shape }], attrs, needed }: Call<NormAttrs>
     }
     const centered = (r: number, i: I32, offset: number): V128 =>
       attrs.centered ? f32x4.sub(at(r, i, offset), mean[r]) : at(r, i, offset);
-    // A second pass over the row: a difference of sums would lose a variance that is small against the mean.
+    // A second pass over the row: mean(x^2) - mean(x)^2 would lose precision if the variance is small compared with the mean.
     const squares = rowSums(f, size, together, (sum, r, i, offset, part) => {
       const c = f.let(part.keep(centered(r, i, offset)));
       return f32x4.madd(c, c, sum);
@@ -62,7 +62,10 @@ export function normSimd({ inputs: [{ shape }], attrs, needed }: Call<NormAttrs>
   };
 }
 
-/** dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd; RMSNorm has no mean h. */
+/**
+ * dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd. For RMSNorm, mean and mean h
+ * are left out.
+ */
 export function normBackwardSimd({ inputs: [{ shape }], attrs }: Call<NormBackwardAttrs>): Simd {
   const size = shape.at(-1)!;
   const groups = rowGroups(sizeOf(shape) / size, size);
@@ -89,7 +92,7 @@ export function normBackwardSimd({ inputs: [{ shape }], attrs }: Call<NormBackwa
         if (meanOf) f.set(sums[r], f32x4.add(h, sums[r]));
       }
     });
-    // dx = rstd h + a x + b, with a = -rstd^2 mean(h n) and b = -(rstd mean h + a mean), for the rows in lanes.
+    // dx = rstd h + a x + b, with a = -rstd^2 mean(h n) and b = -(rstd mean h + a mean); a and b have one row per lane.
     const scaled = f32x4.mul(rstd, f32x4.mul(rstd, f32x4.mul(rstd, f32x4.div(acrossLanes(f, along), size))));
     const a = f.let(f32x4.neg(scaled));
     const b = mean &&

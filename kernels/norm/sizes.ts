@@ -1,7 +1,7 @@
-// Attributes of the normalisations, for their kernels and the host.
+// Attributes of the normalisations, used by the kernels and by the host.
 
 /**
- * Attributes of a normalisation. Inputs: x, weight and, with `bias`, bias; outputs: y, rstd and, if centred, mean.
+ * Attributes of a normalisation. Inputs: x, weight and, if `bias`, bias. Outputs: y, rstd and, if `centered`, mean.
  */
 export interface NormAttrs {
   /** True for LayerNorm, which subtracts the row's mean; false for RMSNorm, which does not output a mean. */
@@ -11,7 +11,7 @@ export interface NormAttrs {
 }
 
 /**
- * Attributes of the gradient of x. Inputs: x, weight, dy, rstd, then mean and addend if any.
+ * Attributes of the gradient of x. Inputs: x, weight, dy, rstd, then mean if `centered` and addend if `addend`.
  */
 export interface NormBackwardAttrs {
   readonly centered: boolean;
@@ -19,7 +19,7 @@ export interface NormBackwardAttrs {
 }
 
 /**
- * Attributes of the gradients of weight and bias. Inputs: x, dy, rstd and, if centred, mean.
+ * Attributes of the gradients of weight and bias. Inputs: x, dy, rstd and, if `centered`, mean.
  */
 export interface NormParametersAttrs {
   readonly centered: boolean;

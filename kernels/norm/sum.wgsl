@@ -1,4 +1,4 @@
-// Adds the CHUNKS partial sums of parameters.wgsl in order: dweight in the first D invocations, dbias in the rest.
+// Adds the CHUNKS partial sums of parameters.wgsl in order. The first D invocations compute dweight, the others dbias.
 @group(0) @binding(0) var<storage, read> weights: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dweight: array<f32>;
 //! if BIAS

@@ -1,17 +1,18 @@
-// AdamW and Adam over flat parameter storage with clipping by the global norm: one in-place kernel for the entire model.
+// AdamW and Adam over flat parameter storage, with the gradient clipped by its global norm: one in-place kernel for the
+// entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { f32, f32x4, v128 } from "../../src/wasm/mod.ts";
 import { flushed } from "./simd.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
-/** Options that do not change between steps. Unless `coupled`, the decay scales p by 1 - lr weightDecay. */
+/** Options that do not change between steps. Unless `coupled` is set, the decay multiplies p by 1 - lr weightDecay. */
 export interface AdamwOptions extends FlatUpdateOptions {
-  /** Decay rates of the two moments, each in [0, 1). */
+  /** Decay rates of the first and second moment, each in [0, 1). */
   readonly betas: readonly [number, number];
   /** Added to the denominator for numerical stability. */
   readonly eps: number;
-  /** Add the decay to the gradient as torch.optim.Adam does: g + weightDecay p instead of g. */
+  /** Whether weight decay is added to the gradient, as in torch.optim.Adam: g + weightDecay p instead of g. */
   readonly coupled?: boolean;
 }
 
@@ -56,7 +57,7 @@ const step = flatOptimizer<AdamwOptions>({
     const scale = f.let(splat(f32.div(1, hyper(2))));
     return ({ parameter, gradient, states: [expAvg, expAvgSq], decayed }) => {
       const g = coupled ? f.let(add(gradient, v128.and(decayed, mul(parameter, weightDecay)))) : gradient;
-      // Moments of a gradient that stays 0 would be subnormal for ever: 0.99 times 50 units in the last place are 50 again.
+      // If a gradient stays 0, its moments would stay subnormal for ever: 0.99 times 50 units in the last place rounds to 50.
       const m = f.let(flushed(f.let(madd(expAvg, splat(beta1), mul(g, 1 - beta1)))));
       const v = f.let(flushed(f.let(madd(expAvgSq, splat(beta2), mul(mul(g, 1 - beta2), g)))));
       const kept = coupled ? parameter : v128.select(decayed, mul(parameter, decay), parameter);
@@ -75,16 +76,17 @@ const step = flatOptimizer<AdamwOptions>({
  *     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
  *     p <- p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
  *
- * With `coupled` it is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not scaled.
- * Non-finite gradients get no special treatment, and a device may set subnormal moments to 0. Read the results through the
- * returned tensors: the plan rejects later reads of the old ones.
+ * With `coupled` the optimizer is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not
+ * scaled. Non-finite gradients get no special treatment, and a device may set subnormal moments to 0. Read the results
+ * through the returned tensors: compiling a graph that reads the old tensors after the step throws an error.
  *
  * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
  *
- * @param tensors `states`: exp_avg, m, and exp_avg_sq, v, running means of the gradient and of its square
+ * @param tensors see `UpdateTensors`; the states are exp_avg (m, the running mean of the gradient) and exp_avg_sq (v, the
+ * running mean of its square)
  * @param options see `AdamwOptions`
  * @returns the updated parameters and states, in place
- * @throws {UserError} if sizes do not fit or an option is outside its range
+ * @throws {UserError} if the sizes do not match or an option is outside its range
  *
  * @example
  * ```ts

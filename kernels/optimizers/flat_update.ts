@@ -1,5 +1,5 @@
-// Shared by all optimizers: one kernel that clips by the global norm and updates flat parameter storage and the optimizer's
-// states in place, with options for weight decay, frozen parameters and keeping the update.
+// Shared by all optimizers: one kernel that clips the gradient by its global norm and updates the flat parameters and the
+// optimizer's states in place. Options select weight decay, frozen parameters and whether the update is also returned.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Floats, Op, Ref, Tensor, Values } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -9,13 +9,13 @@ import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 
 /** Options of every optimizer. */
 export interface FlatUpdateOptions {
-  /** Weight decay of the first `decayedCount` elements. */
+  /** Weight decay, which applies to the first `decayedCount` elements. */
   readonly weightDecay: number;
-  /** Largest global norm of the gradient; 0: no clipping. */
+  /** Maximum global norm to which the gradient is clipped; 0: no clipping. */
   readonly clip: number;
-  /** Number of elements of the flat parameters, from the first, that weight decay applies to. */
+  /** Number of elements, from the start of the flat parameters, to which weight decay applies. */
   readonly decayedCount: number;
-  /** Also return the step's change of each parameter, `update`. */
+  /** Whether to also return the change of each parameter in this step, `update`. */
   readonly keepUpdate?: boolean;
 }
 
@@ -25,27 +25,27 @@ export interface UpdateTensors {
   readonly parameter: Tensor;
   /** Gradient of the loss, f32 [N]. */
   readonly gradient: Tensor;
-  /** The optimizer's states by name, f32 [N] each; zero before the first step. */
+  /** The optimizer's states, keyed by name, f32 [N] each; zero before the first step. */
   readonly states: Readonly<Record<string, Tensor>>;
   /** Sum of squares of the gradient, f32 [1]; not read if clip is 0. */
   readonly squaredNorm: Tensor;
-  /** Hyperparameters uploaded for each step, the learning rate first: f32 [1] or more; for adamw see `adamwHyper`. */
+  /** Hyperparameters that are uploaded for each step, f32 [1] or longer; the first is the learning rate. See `adamwHyper`. */
   readonly hyper: Tensor;
-  /** Mask f32 [N]: 1 if trainable; if 0, neither the parameter nor its states change. Default: all are trainable. */
+  /** Mask f32 [N]: where it is 0, neither the parameter nor its states change. Default: all parameters are trainable. */
   readonly trainable?: Tensor;
 }
 
-/** Results of a step, which replace parameters and states in place. */
+/** Results of a step, which overwrite the parameters and states in place. */
 export interface Updated {
   /** All parameters, [N]. */
   readonly parameter: Tensor;
-  /** The states by name, [N] each. */
+  /** The states, keyed by name, [N] each. */
   readonly states: Readonly<Record<string, Tensor>>;
-  /** The step's change of the parameters, [N], with `keepUpdate`. */
+  /** The change of the parameters in this step, [N]; undefined without `keepUpdate`. */
   readonly update: Tensor | undefined;
 }
 
-/** Factor that clips a gradient of this squared norm, as in torch.nn.utils.clip_grad_norm_. */
+/** The factor that clips a gradient with this squared norm, as in torch.nn.utils.clip_grad_norm_. */
 export function clipFactor(clip: number, squaredNorm: number): number {
   return clip > 0 ? Math.min(1, clip / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
 }
@@ -57,29 +57,29 @@ export type UpdateRule = (i: number, gradient: number) => void;
 export interface FlatUpdate<O> {
   /** Name of the operation. */
   readonly name: string;
-  /** Names of its states, which are also their names in `step`, in the order of inputs and outputs. */
+  /** Names of the states in the order of inputs and outputs; `step` uses the same names. */
   readonly states: readonly string[];
-  /** Number of elements of `hyper` that it reads. */
+  /** Number of elements of `hyper` that the optimizer reads. */
   readonly hyper: number;
   /** WGSL for one element, which computes `after` from `before` and `g`; see flat_update.wgsl. */
   readonly step: string;
-  /** Options by name that must be in [0, 1) (`fractions`) or at least 0 (`sizes`). */
+  /** Options, keyed by name, that must be in [0, 1) (`fractions`) or at least 0 (`sizes`). */
   fractions?(options: O): Readonly<Record<string, number>>;
   sizes?(options: O): Readonly<Record<string, number>>;
-  /** Constants of `step`, besides SIZE, DECAYED and WEIGHT_DECAY. */
+  /** Constants used in `step`, in addition to SIZE, DECAYED and WEIGHT_DECAY. */
   constants?(options: O): Record<string, number | boolean | string>;
   /** The update of one element on the CPU. */
   rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
-  /** The update of four elements in WebAssembly; `hyper` by index. Code common to all elements is written before. */
+  /** The update of four elements in WebAssembly. Writes the code common to all elements; `hyper` returns a hyperparameter. */
   vectorRule(options: O, f: Func, hyper: (index: number) => F32): VectorRule;
 }
 
-/** Attributes of the operation; with `freezes` the last input is the mask of trained parameters. */
+/** Attributes of the operation. If `freezes`, the last input is the mask of the trainable parameters. */
 type Attrs<O> = O & { readonly freezes: boolean };
 
 /**
- * The operation of an optimizer. Inputs: parameters, gradient, states, squared norm, hyper, and the mask of trained
- * parameters if it freezes; outputs: parameters and states in place, and the update if kept.
+ * The operation of an optimizer. Inputs: parameters, gradient, states, squared norm, hyper and, if `freezes`, the mask of
+ * the trainable parameters. Outputs: parameters and states in place and, if `keepUpdate`, the update.
  */
 function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op<Attrs<O>> {
   const { name, states, hyper: numbers, rule, vectorRule } = optimizer;
@@ -165,7 +165,7 @@ function dispatchOf<O extends FlatUpdateOptions>(
   };
 }
 
-/** The states in the order of their names; throws a `UserError` if one is missing. */
+/** The states in the order of `names`; throws a `UserError` if one is missing. */
 export function statesOf(
   optimizer: string,
   names: readonly string[],
@@ -177,7 +177,7 @@ export function statesOf(
   });
 }
 
-/** The step of an optimizer, as a function: checks options and states, and applies the operation. */
+/** Creates the step function of an optimizer, which checks options and states and applies the operation. */
 export function flatOptimizer<O extends FlatUpdateOptions>(
   optimizer: FlatUpdate<O>,
 ): (tensors: UpdateTensors, options: O) => Updated {
@@ -197,7 +197,8 @@ export function flatOptimizer<O extends FlatUpdateOptions>(
 }
 
 /**
- * Throws a `UserError` for an option outside its range: `fractions` in [0, 1), `sizes`, weightDecay and clip at least 0.
+ * Throws a `UserError` if an option is outside its range: `fractions` must be in [0, 1); `sizes`, weightDecay and clip must
+ * be at least 0.
  */
 export function checkUpdateOptions(
   op: string,

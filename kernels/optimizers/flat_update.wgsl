@@ -1,7 +1,7 @@
-// One step of an optimizer over flat storage, in place, one element per invocation: clips the gradient by the global norm,
-// skips frozen parameters, optionally stores the update. STEP is the optimizer: it computes `after` from `before` and `g`,
-// and updates the states. Every invocation computes the same clipping factor again: measured on a software adapter, several
-// elements per invocation were no faster.
+// One step of an optimizer over flat storage, in place, one element per invocation. It clips the gradient by its global norm,
+// skips frozen parameters and optionally stores the update. STEP is the code of the optimizer: it computes `after` from
+// `before` and `g` and updates the states. Every invocation recomputes the clipping factor; several elements per invocation
+// were no faster when measured on a software adapter.
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
@@ -28,7 +28,7 @@
   var g = gradient[i];
 //! if CLIPPED
   let factor = CLIP / (sqrt(squared_norm[0]) + 1e-6f);
-  // A NaN norm makes all results NaN; min would drop it.
+  // If the norm is NaN, all results must be NaN, but min could return 1.
   g *= select(min(1f, factor), factor, (bitcast<u32>(factor) & 0x7fffffffu) > 0x7f800000u);
 //! end
   let before = parameter[i];

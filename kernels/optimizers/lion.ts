@@ -6,7 +6,7 @@ import lionWgsl from "./lion.wgsl" with { type: "text" };
 
 /** Options that do not change between steps. */
 export interface LionOptions extends FlatUpdateOptions {
-  /** beta1 and beta2, each in [0, 1): weights of the running mean m in the direction of the step and in the next m. */
+  /** beta1 and beta2, each in [0, 1): the weight of the running mean m in the step's direction, and in the new m. */
   readonly betas: readonly [number, number];
 }
 
@@ -36,7 +36,7 @@ const step = flatOptimizer<LionOptions>({
     const lr = f.let(splat(hyper(0)));
     return ({ parameter, gradient, states: [m], decayed }) => {
       const mixed = f.let(madd(m, splat(beta1), mul(gradient, 1 - beta1)));
-      // 0 and NaN are their own signs.
+      // The sign of 0 is 0, and that of NaN is NaN.
       const sign = v128.select(gt(mixed, 0), 1, v128.select(lt(mixed, 0), -1, mixed));
       const kept = v128.select(decayed, mul(parameter, decay), parameter);
       return {
@@ -55,15 +55,15 @@ const step = flatOptimizer<LionOptions>({
  *     p <- p - lr sign(beta1 m + (1 - beta1) g)
  *     m <- beta2 m + (1 - beta2) g
  *
- * The sign of 0 is 0. Every parameter moves by lr; the paper recommends a third to a tenth of AdamW's rate with three to
- * ten times its decay. Read the results through the returned tensors.
+ * The sign of 0 is 0. Apart from the decay, every parameter changes by lr. The paper recommends a learning rate 3 to 10 times
+ * smaller than AdamW's and a weight decay 3 to 10 times larger. Read the results through the returned tensors.
  *
  * Source: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms.
  *
- * @param tensors `states`: exp_avg, m, the running mean of the gradient
+ * @param tensors see `UpdateTensors`; the state is exp_avg (m, the running mean of the gradient)
  * @param options see `LionOptions`
  * @returns the updated parameters and states, in place
- * @throws {UserError} if sizes do not fit or an option is outside its range
+ * @throws {UserError} if the sizes do not match or an option is outside its range
  *
  * @example
  * ```ts

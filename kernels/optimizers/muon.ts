@@ -1,5 +1,6 @@
-// Muon over flat parameter storage, in place: orthogonalises the momentum of each matrix by a few matrix products and steps
-// along it. The first and the last kernel handle all matrices at once, those in between one matrix or stack each.
+// Muon over flat parameter storage, in place: orthogonalises the momentum of each matrix by a few matrix products and takes a
+// step in that direction. The first and the last kernel process all matrices at once, the kernels in between one matrix or one
+// stack of equal shapes at a time.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
@@ -15,23 +16,23 @@ import stepWgsl from "./muon_step.wgsl" with { type: "text" };
 
 /** A matrix in flat storage. */
 export interface MatrixSlot {
-  /** Index of its first element, a multiple of 64. */
+  /** Index of the matrix's first element, a multiple of 64. */
   readonly offset: number;
   /** Rows and columns: [out, in]. */
   readonly shape: readonly number[];
 }
 
-/** Options that do not change between steps. The decay scales p by 1 - lr weightDecay. */
+/** Options that do not change between steps. The decay multiplies p by 1 - lr weightDecay. */
 export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
   /** Decay rate of the momentum, in [0, 1). */
   readonly momentum: number;
-  /** Nesterov: look ahead by one momentum step, momentum m + (1 - momentum) g instead of m. */
+  /** Whether to use Nesterov momentum: the direction is momentum m + (1 - momentum) g instead of m. */
   readonly nesterov: boolean;
   /** The matrices to update; they must not overlap. */
   readonly matrices: readonly MatrixSlot[];
 }
 
-/** Attributes of the momentum and the direction. */
+/** Attributes of the operation that computes the momentum and the direction. */
 type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
 
 /** Computes the new momentum, in place, and the direction from the gradient and the momentum. */
@@ -107,17 +108,20 @@ const step = flatOptimizer<FlatUpdateOptions>({
   },
 });
 
-/** Coefficients of Jordan et al.: steep at 0, so that five iterations suffice; final singular values about 0.7 to 1.2. */
+/**
+ * Coefficients of Jordan et al. The polynomial is steep at 0, so that five iterations bring singular values to between about
+ * 0.7 and 1.2.
+ */
 const [A, B, C] = [3.4445, -4.775, 2.0315];
 const ITERATIONS = 5;
 
-/** Scales x to norm 1 (or 0), so that its singular values are at most 1. */
+/** Scales x to Frobenius norm 1 (0 stays 0), so that its singular values are at most 1. */
 function unitNorm(x: Tensor): Tensor {
   const unit = over(variable("x"), max(sqrt(variable("s")), 1e-7));
   return elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
 }
 
-/** The Newton-Schulz iterations for one matrix or a stack. */
+/** The Newton-Schulz iterations for one matrix or a stack of matrices. */
 function newtonSchulz(y: Tensor, factor: number): Tensor {
   const [rows, columns] = y.shape.slice(-2);
   const tall = rows > columns;
@@ -134,18 +138,17 @@ function newtonSchulz(y: Tensor, factor: number): Tensor {
 }
 
 /**
- * Orthogonalises a matrix: keeps its singular vectors and brings its singular values near 1, by five Newton-Schulz
- * iterations:
+ * Orthogonalises a matrix: five Newton-Schulz iterations keep its singular vectors and bring its singular values close to 1:
  *
  *     X <- X / max(||X||, 1e-7),  then  X <- a X + (b G + c G^2) X  with G = X X^T
  *
- * and a, b, c = 3.4445, -4.775, 2.0315. If there are more rows than columns, G = X^T X multiplies from the right. A singular
- * value below about 1e-3 of the norm ends below 0.7, and 0 stays 0.
+ * and a, b, c = 3.4445, -4.775, 2.0315. If there are more rows than columns, the iteration is X <- a X + X (b G + c G^2) with
+ * G = X^T X. Singular values below about 1e-3 of the norm stay below 0.7, and 0 stays 0.
  *
  * Source: Jordan et al. 2024, Muon.
  *
  * @param x f32 [M, N]
- * @param factor multiplies the result
+ * @param factor factor by which the result is multiplied
  * @returns f32 [M, N]
  *
  * @example
@@ -159,10 +162,10 @@ export function orthogonalised(x: Tensor, factor = 1): Tensor {
   return newtonSchulz(unitNorm(x), factor);
 }
 
-/** Largest stack, in elements: enough for all matrices of a small model, at a bounded cost of memory in a large one. */
+/** Maximum size of a stack in elements: it holds all matrices of a small model, and bounds the memory for a large one. */
 const MOST_STACKED = 2 ** 22;
 
-/** Groups matrices of one shape into stacks without gaps: one kernel call handles a stack. */
+/** Groups matrices of equal shape into stacks without gaps, each of which one kernel call processes. */
 function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
   const stacks: MatrixSlot[][] = [];
   const last = new Map<string, MatrixSlot[]>();
@@ -179,7 +182,7 @@ function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
   return stacks;
 }
 
-/** Orthogonalises each matrix of a stack in a flat tensor. */
+/** Orthogonalises the directions of a stack's matrices, which are read from a flat tensor. */
 function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): Tensor[] {
   const { shape } = stack[0];
   const size = sizeOf(shape);
@@ -191,23 +194,24 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
 }
 
 /**
- * One step of Muon, in place, for the given matrices; the gradient is first clipped by its global norm:
+ * One step of Muon, in place, for the given matrices, with the gradient first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     m <- momentum m + (1 - momentum) g
- *     d <- m,  with nesterov momentum m + (1 - momentum) g
+ *     d <- m,  or with `nesterov` d <- momentum m + (1 - momentum) g
  *     p <- p (1 - lr weightDecay) - lr 0.2 sqrt(max(rows, columns)) orthogonalised(d)
  *
- * The factor 0.2 sqrt(max(rows, columns)) makes steps as large as AdamW's, about 0.2 lr per element, so that AdamW's rate
- * and decay apply. Parameters outside `matrices` are unchanged; another optimizer can update them. Read the results through
- * the returned tensors.
+ * The factor 0.2 sqrt(max(rows, columns)) makes steps as large as AdamW's, about 0.2 lr per element, so that learning rate
+ * and weight decay can be chosen as for AdamW. Parameters outside `matrices` do not change; another optimizer can update
+ * them. Read the results through the returned tensors.
  *
  * Source: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training, for the factor and the decay.
  *
- * @param tensors `states`: momentum, m; `trainable`: nonzero in the matrices that this step updates, 0 everywhere else
+ * @param tensors see `UpdateTensors`; the state is momentum (m), and `trainable` must be nonzero in the matrices to update
+ * and 0 everywhere else
  * @param options see `MuonOptions`
  * @returns the updated parameters and momentum, in place
- * @throws {UserError} if sizes do not fit or an option is outside its range
+ * @throws {UserError} if the sizes do not match or an option is outside its range
  *
  * @example
  * ```ts
@@ -231,7 +235,7 @@ export function muon(tensors: UpdateTensors & { readonly trainable: Tensor }, op
   const stacks = stacksOf(matrices);
   const directions = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
   const packed = pack(directions, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));
-  // The gradient is clipped already; the direction must not be.
+  // The gradient has been clipped already; the direction must not be clipped.
   const after = step({ ...tensors, gradient: packed }, { ...all, clip: 0 });
   return { ...after, states: { momentum: mean } };
 }

@@ -1,4 +1,5 @@
-// Muon's momentum over flat storage, in place, and the direction to orthogonalise, one element per invocation.
+// Updates Muon's momentum over flat storage, in place, and computes the direction that is then orthogonalised. One element
+// per invocation.
 @group(0) @binding(0) var<storage, read_write> momentum: array<f32>;
 @group(0) @binding(1) var<storage, read_write> direction: array<f32>;
 @group(0) @binding(2) var<storage, read> gradient: array<f32>;
@@ -15,7 +16,7 @@
   var g = gradient[i];
 //! if CLIPPED
   let factor = CLIP / (sqrt(squared_norm[0]) + 1e-6f);
-  // A NaN norm makes all results NaN; min would drop it.
+  // If the norm is NaN, all results must be NaN, but min could return 1.
   g *= select(min(1f, factor), factor, (bitcast<u32>(factor) & 0x7fffffffu) > 0x7f800000u);
 //! end
   let m = MOMENTUM * momentum[i] + ONE_MINUS_MOMENTUM * g;

@@ -1,2 +1,2 @@
-// A step along a direction, which takes the gradient's place: the STEP of flat_update.wgsl. hyper is lr.
+// Muon's step along a direction, which is passed as the gradient g: the STEP of flat_update.wgsl. hyper holds lr.
   let after = before * (1f - hyper[0] * WEIGHT_DECAY) - hyper[0] * g;

@@ -1,21 +1,21 @@
-// Learning rates by step: one table entry per schedule.
+// Learning-rate schedules. Each schedule is one entry of a table.
 import { defaultsOf, type Keys, type KeyValues } from "../../src/base/keys.ts";
 
-/** Arguments of a schedule's formula. */
+/** Arguments of a schedule's formula (the field `rate` of `Form`). */
 interface Rates extends Required<Omit<Schedule, "name" | "min_lr" | "steps">> {
   /** min(min_lr, lr): a `min_lr` above `lr` does not raise the rate. */
   readonly least: number;
-  /** Steps of the decay, after the warmup. */
+  /** Number of steps from the end of the warmup to the end of the decay. */
   readonly length: number;
 }
 
-/** How the rate changes after the warmup. */
+/** How the learning rate changes after the warmup. */
 interface Form {
-  /** The rate t steps after the warmup. */
+  /** The learning rate t steps after the end of the warmup. */
   rate(rates: Rates, t: number): number;
   /** True if the rate reaches `min_lr` at `schedule.steps`. */
   readonly ends?: true;
-  /** True if evaluations lower the rate; they may do so during the warmup too. */
+  /** True if the rate is lowered depending on evaluations, which may also happen during the warmup. */
   readonly reduced?: true;
   /** True if the rate never decreases. */
   readonly flat?: true;
@@ -77,7 +77,7 @@ export const SCHEDULE_KEYS = {
   },
 } as const satisfies Keys;
 
-/** A learning-rate schedule, and the optimizer's highest rate: see {@link SCHEDULE_KEYS}. */
+/** A learning-rate schedule (see {@link SCHEDULE_KEYS}), and the highest learning rate, `optimizer.lr`. */
 export interface Schedule
   extends Omit<KeyValues<typeof SCHEDULE_KEYS>, "steps" | "cycle" | "factor" | "patience"> {
   /** Highest learning rate. */
@@ -86,17 +86,17 @@ export interface Schedule
   readonly steps: number;
   /** Length of a cycle of "cyclic", in steps. Default: 100. */
   readonly cycle?: number;
-  /** Factor of each reduction of "plateau". Default: 0.5. */
+  /** Factor by which "plateau" multiplies the rate at each reduction. Default: 0.5. */
   readonly factor?: number;
-  /** Number of reductions of "plateau" so far. Default: 0. */
+  /** Number of times that "plateau" has reduced the rate so far. Default: 0. */
   readonly reductions?: number;
 }
 
 const { cycle: CYCLE, factor: FACTOR } = defaultsOf(SCHEDULE_KEYS);
 
 /**
- * The learning rate of a step. Linear warmup to `lr` as in nanoGPT, lr (step + 1) / (warmup + 1), then with
- * t = step - warmup and T = steps - warmup:
+ * The learning rate of a step. It first rises linearly to `lr` as in nanoGPT, lr (step + 1) / (warmup + 1). After the warmup,
+ * with t = step - warmup and T = steps - warmup, it is:
  *
  *     constant   lr
  *     cosine     min_lr + (lr - min_lr) (1 + cos(pi t / T)) / 2, and min_lr after T
@@ -105,12 +105,12 @@ const { cycle: CYCLE, factor: FACTOR } = defaultsOf(SCHEDULE_KEYS);
  *     rsqrt      lr sqrt(w / (w + t)), w = max(warmup, 1); not below min_lr
  *     plateau    lr factor^reductions; not below min_lr
  *
- * `reductions` of a plateau are counted as by torch's ReduceLROnPlateau with threshold 0, eps 0 and cooldown 0: one per
- * `schedule.patience` + 1 consecutive evaluations without a lower loss; a NaN loss is not lower.
+ * The `reductions` of "plateau" are those that torch's ReduceLROnPlateau makes with threshold 0, eps 0 and cooldown 0: one
+ * after every `schedule.patience` + 1 consecutive evaluations without a lower loss. A NaN loss does not count as lower.
  *
  * Sources: Smith 2017 (cyclic, starting at its maximum), Vaswani et al. 2017 (rsqrt), torch's ReduceLROnPlateau.
  *
- * @param step 0-based: the number of updates before this one
+ * @param step index of the step, from 0: the number of updates before it
  *
  * @example
  * ```ts
@@ -128,7 +128,7 @@ export function learningRate(schedule: Schedule, step: number): number {
   return ends && step >= steps ? least : rate(rates, step - warmup);
 }
 
-/** The learning rate of a step, 0-based, by a configuration, after a number of reductions of a plateau. */
+/** The learning rate that a configuration gives for a step (0-based); `reductions` counts those of "plateau" so far. */
 export function scheduledRate(
   { optimizer: { lr }, schedule, train }: {
     readonly optimizer: Pick<Schedule, "lr">;

@@ -6,9 +6,9 @@ import sgdWgsl from "./sgd.wgsl" with { type: "text" };
 
 /** Options that do not change between steps. */
 export interface SgdOptions extends FlatUpdateOptions {
-  /** Decay of the momentum, in [0, 1). */
+  /** Decay rate of the momentum, in [0, 1). */
   readonly momentum: number;
-  /** Nesterov: look ahead by one momentum step, g + momentum m instead of m. */
+  /** Whether to use Nesterov momentum: the step's direction is g + momentum m instead of m. */
   readonly nesterov?: boolean;
 }
 
@@ -44,17 +44,17 @@ const step = flatOptimizer<SgdOptions>({
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     g <- g + weightDecay p                                    the first `decayedCount` elements
  *     m <- momentum m + g
- *     p <- p - lr m,  with nesterov p - lr (g + momentum m)
+ *     p <- p - lr m,  or with `nesterov` p <- p - lr (g + momentum m)
  *
- * The decay is added to the gradient, and the momentum has no dampening, torch.optim.SGD's defaults. Read the results
- * through the returned tensors.
+ * As in torch.optim.SGD by default, weight decay is added to the gradient and the momentum has no dampening. Read the
+ * results through the returned tensors.
  *
  * Source: Sutskever et al. 2013, in the form of torch.optim.SGD.
  *
- * @param tensors `states`: momentum, m, the decaying sum of gradients
+ * @param tensors see `UpdateTensors`; the state is momentum (m, the decaying sum of gradients)
  * @param options see `SgdOptions`
  * @returns the updated parameters and states, in place
- * @throws {UserError} if sizes do not fit or an option is outside its range
+ * @throws {UserError} if the sizes do not match or an option is outside its range
  *
  * @example
  * ```ts

@@ -1,14 +1,14 @@
-// The optimizers in WebAssembly: blocks of consecutive elements, four at a time, clipped by the global norm and updated in
-// place. Each optimizer defines only its rule for four elements, in its file.
+// The optimizers in WebAssembly: the gradient is clipped by its global norm and the parameters are updated in place, in blocks
+// of consecutive elements, four at a time. Each optimizer's file defines only the rule for four elements.
 import { blocksOf, eachFour, type Split } from "../simd/blocks.ts";
 import type { Phase } from "../../src/graph/simd.ts";
 import { element, type F32, f32, f32x4, type Func, type I32, i32x4, lanes } from "../../src/wasm/mod.ts";
 import { load, type V128, v128 } from "../../src/wasm/mod.ts";
 
-/** Elements per block: some 5 microseconds of AdamW. */
+/** Elements per block: AdamW takes about 5 microseconds for a block. */
 const LENGTH = 8192;
 
-/** Four elements before a step. Each vector is a local, cheap to use several times. */
+/** Four elements before a step. Each vector is a local variable, so that a rule may use it several times. */
 export interface Four {
   /** The parameters. */
   readonly parameter: V128;
@@ -16,7 +16,7 @@ export interface Four {
   readonly gradient: V128;
   /** The optimizer's states, in order. */
   readonly states: readonly V128[];
-  /** Mask of the elements to which weight decay applies: all bits set, else none. */
+  /** Mask of the elements to which weight decay applies: their lanes are all ones, the others zeros. */
   readonly decayed: V128;
 }
 
@@ -26,10 +26,13 @@ export type FourAfter = Pick<Four, "parameter" | "states">;
 /** The update of four elements. */
 export type VectorRule = (before: Four) => FourAfter;
 
-/** Replaces subnormal numbers, which make square roots and divisions four times slower, by 0; keeps all others, and NaN. */
+/**
+ * Replaces subnormal numbers by 0, because they make square roots and divisions four times slower. All other values,
+ * including NaN, are kept.
+ */
 export const flushed = (x: V128): V128 => v128.andnot(x, f32x4.lt(f32x4.abs(x), 2 ** -126));
 
-/** The factor that clips a gradient (see `clipFactor`), in all lanes; NaN if the norm is NaN. */
+/** The factor that clips a gradient (see `clipFactor`), copied to all lanes; NaN if the norm is NaN. */
 export function clipFactorOf(f: Func, clip: number, squaredNorm: I32): V128 {
   const norm = f32.sqrt(load("f32", squaredNorm));
   return f.let(f32x4.splat(f32.min(1, f32.div(clip, f32.add(norm, 1e-6)))));
@@ -43,17 +46,17 @@ export interface FlatStep extends Omit<Split, "length"> {
   readonly states: number;
   readonly clip: number;
   readonly decayedCount: number;
-  /** Whether there is a mask of trained parameters, the last input. */
+  /** Whether the last input is a mask of the trainable parameters. */
   readonly freezes: boolean;
-  /** Whether the update, the last output, is written. */
+  /** Whether the update is written to the last output. */
   readonly keepsUpdate: boolean;
-  /** Given the hyperparameters, writes the code that is common to all elements, and returns the rule. */
+  /** Writes the code that is common to all elements, given access to the hyperparameters, and returns the rule. */
   readonly rule: (f: Func, hyper: (index: number) => F32) => VectorRule;
 }
 
 /**
- * The step of an optimizer: inputs and outputs as those of its operation. Parameters and states are written where they are
- * read: a state is updated even if nothing reads the output that stands for it.
+ * The step of an optimizer. Its inputs and outputs are those of the operation. Parameters and states are written to the
+ * inputs' memory, so that a state is updated even if nothing reads the corresponding output.
  */
 export function flatPhase(step: FlatStep): Phase {
   const { label, size, states, clip, decayedCount, freezes, keepsUpdate, rule } = step;
@@ -89,7 +92,7 @@ export function flatPhase(step: FlatStep): Phase {
   };
 }
 
-/** Options of Muon's direction; `keeps`: whether the direction is read. */
+/** Options of the phase that computes Muon's direction. `keeps`: whether the direction is written. */
 export interface DirectionStep extends Omit<Split, "length"> {
   readonly momentum: number;
   readonly nesterov: boolean;
@@ -97,7 +100,10 @@ export interface DirectionStep extends Omit<Split, "length"> {
   readonly keeps: boolean;
 }
 
-/** Muon's momentum, in place, and the direction: m <- momentum m + (1 - momentum) g, and 0 outside the chosen parameters. */
+/**
+ * Updates Muon's momentum in place, m <- momentum m + (1 - momentum) g, and computes the direction. Where `chosen` is 0, the
+ * momentum stays as it is and the direction is 0.
+ */
 export function directionPhase({ size, momentum, nesterov, clip, keeps }: DirectionStep): Phase {
   const split = { size, length: LENGTH };
   const { madd, mul, splat } = f32x4;

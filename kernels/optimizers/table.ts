@@ -1,5 +1,5 @@
-// The optimizers by name: the flat states of each, their parameters, and its step. The configuration, checkpoints, tracking
-// and the memory plan use only this table.
+// The optimizers, keyed by name. An entry lists the optimizer's flat states with the parameters that have them, and its step.
+// The configuration, checkpoints, tracking and the memory plan use only this table.
 import type { Keys, KeyValues } from "../../src/base/keys.ts";
 import { ALIGN, constant, literal, reshape } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
@@ -34,7 +34,10 @@ const SETTINGS = {
   clip: { is: "amount", default: 1, doc: "Clips the gradient to this global norm; 0: no clipping." },
 } as const satisfies Keys;
 
-/** Options of all optimizers (see {@link OPTIMIZER_KEYS}). Each optimizer reads some and replaces null by its default. */
+/**
+ * Options of all optimizers (see {@link OPTIMIZER_KEYS}). Each optimizer reads some of them and replaces null by its own
+ * default.
+ */
 export interface OptimizerOptions
   extends FlatUpdateOptions, Omit<KeyValues<typeof SETTINGS>, "lr" | "weight_decay" | "clip"> {
   /** The hidden matrices, which some optimizers treat differently. */
@@ -43,9 +46,9 @@ export interface OptimizerOptions
 
 /** An optimizer. */
 export interface Optimizer {
-  /** Its flat states by name, and the parameters that have them: all, the matrices of the blocks, or the rest. */
+  /** The flat states, keyed by name. The value tells which parameters have the state: all, the blocks' matrices or the rest. */
   readonly states: Readonly<Record<string, "all" | "matrices" | "rest">>;
-  /** One step, in place; here `trainable` has one value per `ALIGN` elements, [N / ALIGN]. */
+  /** One step, in place. Here `trainable` is [N / ALIGN]: one value for every `ALIGN` elements. */
   step(tensors: UpdateTensors, options: OptimizerOptions): Updated;
 }
 
@@ -55,7 +58,7 @@ export function elementsOf(rows: Tensor): Tensor {
   return reshape(matmul(reshape(rows, [count, 1]), constant(1, [1, ALIGN])), [count * ALIGN]);
 }
 
-/** One value per `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
+/** One value for every `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
 export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32Array {
   const rows = new Float32Array(size / ALIGN);
   for (const { offset, shape } of slots) {
@@ -69,7 +72,7 @@ const withElementMask = ({ trainable, ...tensors }: UpdateTensors): UpdateTensor
   trainable: trainable && elementsOf(trainable),
 });
 
-/** AdamW for everything except the hidden matrices, then Muon for these; neither changes the other's parameters. */
+/** AdamW for everything except the hidden matrices, then Muon for those. Neither changes the parameters of the other. */
 function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
   const { momentum, nesterov, ...common } = options;
   const mask = rowsOfSlots(sizeOf(tensors.parameter), options.matrices);

@@ -1,5 +1,5 @@
-// y = x SCALE if the element's 32 random bits are at least THRESHOLD, else 0. One draw of 64 bits serves two
-// neighbouring elements.
+// y = x SCALE if the element's 32 random bits are at least THRESHOLD, else 0. Two neighbouring elements share one draw of
+// 64 bits.
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

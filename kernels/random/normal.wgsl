@@ -1,32 +1,33 @@
-// y[i] = MEAN + STD n, where n is the i-th normal of the host's stream, by Box-Muller from the draws 2 i and 2 i + 1. log
-// and cos are implemented here because WGSL's builtins may be off by 1e-4; each step keeps the relative error small, even if
-// u, 1 - u or the cosine is nearly zero, so that all 53 bits of the host's uniforms count.
+// y[i] = MEAN + STD n, where n is the i-th normal of the host's stream, computed by the Box-Muller transform from the draws
+// 2 i and 2 i + 1. log and cos are implemented here because errors of up to 1e-4 are allowed in WGSL's built-in functions.
+// Every step keeps the relative error small, even if u, 1 - u or the cosine is close to zero, so that all 53 bits of the
+// host's uniforms matter.
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 
-// log((1 + s) / (1 - s)) for |s| <= 0.172; the first omitted term is 2e-9 of the sum.
+// log((1 + s) / (1 - s)) for |s| <= 0.172. The first omitted term of the series is 2e-9 times the sum.
 fn twice_atanh(s: f32) -> f32 {
   let z = s * s;
   return 2f * s * (1f + z * (1f / 3f + z * (0.2f + z * (1f / 7f + z * (1f / 9f)))));
 }
 
-// -log(1 - u) for u = (high 2^26 + low) / 2^53, high of 27 bits and low of 26; at most 53 log 2.
+// -log(1 - u) for u = (high 2^26 + low) / 2^53, where high has 27 bits and low 26. The result is at most 53 log 2.
 fn negative_log_complement(high: u32, low: u32) -> f32 {
-  if (high < 39311462u) { // u < 1 - sqrt(1/2): no power of two to factor out, and u itself is exact
+  if (high < 39311462u) { // u < 1 - sqrt(1/2): 1 - u has no power of two to factor out, and u itself is exact
     let u = f32(high) * 0x1p-27f + f32(low) * 0x1p-53f;
     return twice_atanh(u / (2f - u));
   }
   let rest = 134217728u - high;
-  // If all bits of high are 1, only low matters, and f32(low) could round up to 2^26: subtract as integers.
+  // If all bits of high are 1, only low matters. f32(low) could round up to 2^26, so integers are subtracted.
   let v = select(f32(rest) * 0x1p26f - f32(low), f32(67108864u - low), rest == 1u);
   let bits = bitcast<u32>(v);
-  // Mantissa in [sqrt(1/2), sqrt(2)): 0x3f3504f3 is sqrt(1/2).
+  // The mantissa is in [sqrt(1/2), sqrt(2)); 0x3f3504f3 is sqrt(1/2).
   let exponent = (bits - 0x3f3504f3u) >> 23u;
   let mantissa = bitcast<f32>(bits - (exponent << 23u));
   return f32(53u - exponent) * 0.6931472f - twice_atanh((mantissa - 1f) / (mantissa + 1f));
 }
 
-// cos(2 pi u) for the same u: by octants of the circle, measured from the nearest zero or extremum.
+// cos(2 pi u) for the same u. Each octant of the circle uses the angle t to the nearest zero or extremum of the cosine.
 fn cosine_of_turns(high: u32, low: u32) -> f32 {
   let octant = high >> 24u;
   let part = high & 0xffffffu;
@@ -48,7 +49,7 @@ fn cosine_of_turns(high: u32, low: u32) -> f32 {
   y[i] = MEAN + STD * n.x * n.y;
 //! end
 
-// Radius and cosine of the i-th normal of an attempt.
+// The radius and the cosine whose product is the i-th normal of an attempt.
 fn polar(i: u32, attempt: u32) -> vec2f {
   let key = vec2u(SEED, PURPOSE);
   let a = threefry(key, vec2u(2u * i, attempt));

@@ -1,6 +1,6 @@
-// Random numbers inside a graph: dropout, normal and uniform draws. All are functions of (seed, counter) only, so that a
-// mask is regenerated in the backward pass instead of stored, and a resumed run draws the same numbers as an uninterrupted
-// one.
+// Random numbers inside a graph: dropout, normal and uniform draws. They depend only on a seed and a counter, so that the
+// backward pass regenerates a dropout mask instead of storing it, and a resumed run draws the same numbers as an
+// uninterrupted one.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -11,18 +11,18 @@ import normalWgsl from "./normal.wgsl" with { type: "text" };
 import uniformWgsl from "./uniform.wgsl" with { type: "text" };
 import threefryWgsl from "./threefry.wgsl" with { type: "text" };
 
-/** WGSL of `fn threefry(key: vec2u, counter: vec2u) -> vec2u`, for a template's `//! insert`. */
+/** WGSL of `fn threefry(key: vec2u, counter: vec2u) -> vec2u`, which other kernels include by `//! insert`. */
 export const THREEFRY_WGSL: string = threefryWgsl;
 
 /** Options of `dropout`. */
 export interface DropoutAttrs {
   /** Probability that an element becomes 0, in [0, 1). */
   readonly p: number;
-  /** Index of the dropout layer, from 0 to 2^32 - 1, different for each one of the model: equal sites have equal masks. */
+  /** Index of the dropout layer, from 0 to 2^32 - 1. It must be unique in the model: layers of equal site have equal masks. */
   readonly site: number;
 }
 
-/** floor(p 2^32): an element is dropped if its 32 random bits, as an integer, are below this value. */
+/** floor(p 2^32). An element is dropped if its 32 random bits, read as an integer, are below this value. */
 const thresholdOf = (p: number): number => Math.floor(p * 2 ** 32);
 
 /** The operation that `dropout` applies if p is above 0. */
@@ -63,15 +63,15 @@ export const dropoutOp: Op<DropoutAttrs> = {
 /**
  * Dropout: y_i = x_i k_i / (1 - p), where k_i is 1 if the element's 32 random bits are at least floor(p
  * 2^32), else 0. The bits are threefry(key (seed[0], site), counter (floor(i / 2), seed[1]))[i mod 2]. The
- * gradient is the same operation on the gradient: the mask is regenerated, nothing is stored.
+ * gradient dx is the same operation applied to dy: the mask is regenerated, not stored.
  *
- * Source: Srivastava et al. 2014, as inverted dropout, which needs no scaling at evaluation.
+ * Source: Srivastava et al. 2014, in the form of inverted dropout, which needs no scaling at evaluation.
  *
  * @param x f32 of any shape
- * @param seed u32 [2]: the run's seed and the step's counter, uploaded before each step
+ * @param seed u32 [2]: the run's seed and a counter of steps, uploaded before each step
  * @returns a tensor of x's shape; `x` itself if p is 0
- * @throws {UserError} if p is outside [0, 1), the site is not an unsigned 32-bit integer, or a dtype or the seed's size
- * is wrong
+ * @throws {UserError} if p is outside [0, 1), `site` is not an unsigned 32-bit integer, or a dtype or the size of `seed` is
+ * wrong
  *
  * @example
  * ```ts
@@ -99,7 +99,7 @@ export interface NormalOptions {
   readonly std: number;
   /** Mean. Default: 0. */
   readonly mean?: number;
-  /** Redraw values more than this number of standard deviations from the mean, at least 1.5. Default: Infinity. */
+  /** Values farther from the mean than this number of `std` are drawn again; at least 1.5. Default: Infinity. */
   readonly within?: number;
 }
 
@@ -109,7 +109,7 @@ export interface NormalAttrs extends Required<NormalOptions> {
   readonly shape: readonly number[];
 }
 
-/** Maximum number of draws per value; with `within` = 2, fewer than one of 10^18 values reaches it. */
+/** Maximum number of draws per value. With `within` = 2, fewer than one of 10^18 values needs all of them. */
 const ATTEMPTS = 16;
 
 /** The operation that `randomNormal` applies. */
@@ -140,7 +140,7 @@ export const normalOp: Op<NormalAttrs> = {
     for (let i = 0; i < y.length; i++) {
       let n = stream.normal();
       for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
-        // Attempt number k reads the stream 2^32 k draws further on.
+        // Attempt k reads the stream at a distance of 2^32 k draws.
         stream.position = 2 * i + 2 ** 32 * attempt;
         n = stream.normal();
       }
@@ -151,15 +151,16 @@ export const normalOp: Op<NormalAttrs> = {
 };
 
 /**
- * Normal random numbers: y_i = mean + std n_i with n_i = sqrt(-2 log(1 - u_2i)) cos(2 pi u_2i+1), where u are
- * the 53-bit uniforms of threefry with the key (seed, FNV-1a of purpose). They equal `randomStream(seed, purpose).normal()`
- * in order: exactly on the reference device, to float32 rounding on the others (about 1e-6 of each normal), tails included.
- * Every run of the program draws the same numbers; no gradient flows into them. With `within` the normal is truncated: its
- * standard deviation is smaller than std, 0.8796 std at two deviations.
+ * Normal random numbers: y_i = mean + std n_i with n_i = sqrt(-2 log(1 - u_2i)) cos(2 pi u_2i+1), where the u are
+ * the 53-bit uniforms of threefry with the key (seed, FNV-1a of purpose). The n_i are the values of
+ * `randomStream(seed, purpose).normal()` in order: exactly on the reference device, and up to float32 rounding (a relative
+ * error of about 1e-6, also in the tails) on other devices. Every run of the program draws the same numbers. No gradient
+ * flows into them. With `within` the normal is truncated, and its standard deviation is smaller than std: 0.8796 std if
+ * `within` is 2.
  *
  * Source: Box and Muller 1958; Salmon et al. 2011 for threefry2x32.
  *
- * @param shape of fewer than 2^31 elements
+ * @param shape shape of the result, with fewer than 2^31 elements
  * @returns f32 of that shape
  * @throws {UserError} if std is negative, std or mean is not finite, or `within` is below 1.5
  *
@@ -191,9 +192,9 @@ export interface UniformOptions {
   readonly seed: number;
   /** Name of the stream; different names give independent numbers. */
   readonly purpose: string;
-  /** Lower end, included. */
+  /** Lower bound, inclusive. */
   readonly low: number;
-  /** Upper end. */
+  /** Upper bound. */
   readonly high: number;
 }
 
@@ -233,12 +234,12 @@ export const uniformOp: Op<UniformAttrs> = {
 };
 
 /**
- * Uniform random numbers: y_i = low + (high - low) u_i, with u the 53-bit uniforms of `randomStream(seed, purpose)` in
- * order, equal on all devices to float32 rounding. No gradient flows into them.
+ * Uniform random numbers: y_i = low + (high - low) u_i, where the u_i are the 53-bit uniforms of
+ * `randomStream(seed, purpose)` in order. They are equal on all devices up to float32 rounding. No gradient flows into them.
  *
- * @param shape of fewer than 2^32 elements
+ * @param shape shape of the result, with fewer than 2^32 elements
  * @returns f32 of that shape
- * @throws {UserError} if an end is not finite or the upper is below the lower
+ * @throws {UserError} if low or high is not finite, or high is below low
  *
  * @example
  * ```ts

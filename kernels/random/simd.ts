@@ -1,4 +1,4 @@
-// Random numbers in WebAssembly: dropout, uniforms and normals from the bits of threefry, as in WGSL.
+// Random numbers in WebAssembly: dropout, uniforms and normals from the bits of threefry, computed as in the WGSL kernels.
 import type { Phase } from "../../src/graph/simd.ts";
 import { hash32 } from "../../src/base/random.ts";
 import { element, f32x4, i32, i32x4, int, lanes, load, loadSplat, v128 } from "../../src/wasm/mod.ts";
@@ -7,7 +7,7 @@ import { blocksOf, eachFour, type Split } from "../simd/blocks.ts";
 import { end, smaller, WHOLE } from "../simd/rows.ts";
 import { type Key, threefry, threefryKey, type Words } from "./threefry_simd.ts";
 
-/** The words of a stream: its seed, and the hash of its purpose. */
+/** Options of a random stream: its seed, and its purpose, whose hash is the second word of the key. */
 export interface StreamOptions {
   readonly seed: number;
   readonly purpose: string;
@@ -16,10 +16,13 @@ export interface StreamOptions {
 const keyOf = (f: Func, { seed, purpose }: StreamOptions): Key =>
   threefryKey(f, seed | 0, hash32(purpose) | 0);
 
-/** Indices of four elements from one on. */
+/** The indices of four consecutive elements, starting at `index`. */
 const indices = (index: I32): V128 => i32x4.add(i32x4.splat(index), lanes([0, 1, 2, 3]));
 
-/** y_i = x_i factor if the element's bits are at least `threshold`, else 0. A draw serves two elements, four draws eight. */
+/**
+ * y_i = x_i factor if the element's bits are at least `threshold`, else 0. Two elements share a draw, so the four draws of a
+ * vector are the bits of eight elements.
+ */
 export function dropoutPhase(
   size: number,
   { site, threshold, factor }: { readonly site: number; readonly threshold: number; readonly factor: number },
@@ -52,7 +55,7 @@ export function dropoutPhase(
   };
 }
 
-/** y_i = low + width u_i, with the i-th uniform of a stream. */
+/** y_i = low + width u_i, where u_i is the i-th uniform of a stream. */
 export function uniformPhase(
   size: number,
   { low, width, ...stream }: StreamOptions & { readonly low: number; readonly width: number },
@@ -71,7 +74,7 @@ export function uniformPhase(
   };
 }
 
-/** The 53 bits of a uniform u = (high 2^26 + low) / 2^53: 27 and 26. */
+/** The 53 bits of a uniform u = (high 2^26 + low) / 2^53: high has 27 bits, and low has 26. */
 interface Bits {
   readonly high: V128;
   readonly low: V128;
@@ -85,7 +88,10 @@ function uniformBits(f: Func, key: Key, counter: Words): Bits {
 const fractionOf = ({ high, low }: Bits): V128 =>
   f32x4.madd(f32x4.fromS(high), 2 ** -27, f32x4.mul(f32x4.fromS(low), 2 ** -53));
 
-/** y_i = mean + std n_i, with the i-th normal of a stream; those beyond `within` are drawn again, at most `attempts` times. */
+/**
+ * y_i = mean + std n_i, where n_i is the i-th normal of a stream. It is drawn again while |n_i| > `within`, up to `attempts`
+ * draws in total.
+ */
 export function normalPhase(
   size: number,
   { std, mean, within, attempts, ...stream }: StreamOptions & {
@@ -121,7 +127,7 @@ export function normalPhase(
   };
 }
 
-/** Four normals by Box-Muller, from the draws `draw` and `draw` + 1 of an attempt. */
+/** Four normals by the Box-Muller transform, from the draws `draw` and `draw` + 1 of an attempt. */
 function normal(f: Func, key: Key, draw: V128, attempt: V128): V128 {
   const logarithm = negativeLogComplement(f, uniformBits(f, key, [draw, attempt]));
   const radius = f.let(f32x4.sqrt(f32x4.mul(logarithm, 2)));
@@ -134,14 +140,14 @@ const series = (x: V128, c: readonly number[]): V128 =>
 
 const SQRT_HALF_BITS = 0x3f3504f3;
 
-/** -log(1 - u), with a small relative error for every u; at most 53 log 2. See normal.wgsl. */
+/** -log(1 - u), with a small relative error for every u. The result is at most 53 log 2. See normal.wgsl. */
 export function negativeLogComplement(f: Func, bits: Bits): V128 {
   const { high, low } = bits;
-  // 1 - u as a mantissa in [sqrt(1/2), sqrt(2)) and a power of two; below 1 - sqrt(1/2), u itself is exact.
+  // 1 - u is split into a mantissa in [sqrt(1/2), sqrt(2)) and a power of two. If u < 1 - sqrt(1/2), u itself is exact.
   const small = f.let(i32x4.ltS(high, 39311462));
   const u = f.let(fractionOf(bits));
   const rest = f.let(i32x4.sub(2 ** 27, high));
-  // If all bits of high are 1, only low matters, and its float could round up to 2^26: subtract as integers.
+  // If all bits of high are 1, only low matters. As a float it could round up to 2^26, so integers are subtracted.
   const v = f.let(
     v128.select(
       i32x4.eq(rest, 1),
@@ -155,14 +161,14 @@ export function negativeLogComplement(f: Func, bits: Bits): V128 {
     v128.select(small, u, f32x4.sub(mantissa, 1)),
     v128.select(small, f32x4.sub(2, u), f32x4.add(mantissa, 1)),
   ));
-  // log((1 + s) / (1 - s)) for |s| <= 0.172; the first omitted term is 2e-9 of the sum.
+  // log((1 + s) / (1 - s)) for |s| <= 0.172. The first omitted term of the series is 2e-9 times the sum.
   const square = f.let(f32x4.mul(s, s));
   const twice = f.let(f32x4.mul(f32x4.add(s, s), series(square, [1, 1 / 3, 0.2, 1 / 7, 1 / 9])));
   const powers = f32x4.mul(f32x4.fromS(i32x4.sub(53, exponent)), Math.LN2);
   return v128.select(small, twice, f32x4.sub(powers, twice));
 }
 
-/** cos(2 pi u) by octants of the circle, measured from the nearest zero or extremum. See normal.wgsl. */
+/** cos(2 pi u). Each octant of the circle uses the angle t to the nearest zero or extremum. See normal.wgsl. */
 export function cosineOfTurns(f: Func, { high, low }: Bits): V128 {
   const octant = f.let(i32x4.shrU(high, 24));
   const part = f.let(v128.and(high, i32x4.splat(0xffffff)));

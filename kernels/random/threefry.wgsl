@@ -1,4 +1,4 @@
-// Threefry-2x32 with 20 rounds, bitwise equal to threefry2x32() on the host; inserted into other kernels.
+// Threefry-2x32 with 20 rounds, bitwise equal to threefry2x32() on the host. Other kernels include this file.
 fn threefry_round(x: vec2u, r: u32) -> vec2u {
   let sum = x.x + x.y;
   return vec2u(sum, ((x.y << r) | (x.y >> (32u - r))) ^ sum);

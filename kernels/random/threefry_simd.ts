@@ -3,13 +3,13 @@ import { type Func, i32x4, type Local, type V128, v128, type Vector } from "../.
 
 const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]] as const;
 
-/** Two words for each of four lanes. */
+/** Two 32-bit words for each of four lanes. */
 export type Words = readonly [V128, V128];
 
-/** What threefry uses of a key: its two words and a third, kept in variables. */
+/** A key, prepared for threefry: its two words and a third derived from them, in local variables. */
 export type Key = readonly [Local<"v128">, Local<"v128">, Local<"v128">];
 
-/** A key of two words, which may be numbers; prepare it outside of loops. */
+/** Prepares a key of two words, which may be numbers. Call it outside of loops. */
 export function threefryKey(f: Func, first: Vector, second: Vector): Key {
   const [a, b] = [first, second].map((x) => f.let(i32x4.add(x, 0)));
   return [a, b, f.let(v128.xor(v128.xor(a, b), i32x4.splat(0x1bd11bda)))];

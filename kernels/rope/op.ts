@@ -1,5 +1,5 @@
-// Rotary position embedding: queries and keys rotated by angles proportional to their position. The angles are computed
-// once, on the host in float64, so that position 100,000 is rotated as exactly as the first.
+// Rotary position embedding: queries and keys are rotated by angles proportional to their position. The angles are computed
+// once, on the host in float64, so that position 100,000 is rotated as accurately as position 0.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -54,20 +54,20 @@ export const ropeOp: Op<RopeAttrs> = {
   flops: ({ inputs: [x], attrs }) => 3 * sizeOf(x) / x.shape[3] * attrs.rotaryDim,
 };
 
-/** Which dimensions of a head form pairs: neighbours, or dimensions half of the rotated width apart. */
+/** The ways to pair the dimensions of a head: neighbouring dimensions, or dimensions that are rotaryDim / 2 apart. */
 export const ROPE_PAIRS = { interleaved: { neighbours: true }, half: { neighbours: false } };
 
-/** Options of `rope`; the defaults are the paper's. */
+/** Options of `rope`; the defaults are those of the paper. */
 export interface RopeOptions {
-  /** Pair i rotates by base^(-2i / rotaryDim) per position. Default: 10,000. */
+  /** Base of the angles: pair i is rotated by base^(-2i / rotaryDim) per position. Default: 10,000. */
   readonly base?: number;
-  /** "interleaved": dimensions 2i and 2i + 1 are a pair. "half": dimensions i and i + rotaryDim / 2. Default: "interleaved". */
+  /** "interleaved" pairs dimensions 2i and 2i + 1, "half" dimensions i and i + rotaryDim / 2. Default: "interleaved". */
   readonly pairs?: keyof typeof ROPE_PAIRS;
-  /** Number R of dimensions of each head that are rotated: the first R. Default: all. */
+  /** Number R of rotated dimensions; they are the first R of each head. Default: all. */
   readonly rotaryDim?: number;
   /** Position of the first row. Default: 0. */
   readonly offset?: number;
-  /** Result of `ropeTurns` for the same options, to share between tensors of one length. */
+  /** Result of `ropeTurns` for the same options, which tensors of equal length can share. Default: computed. */
   readonly turns?: Tensor;
 }
 
@@ -83,7 +83,7 @@ function checkOptions(headDim: number, { base = 10000, rotaryDim = headDim, offs
   if (!Number.isInteger(offset) || offset < 0) fail(`offset is ${offset}, expected a position, 0 or more`);
 }
 
-/** cos and sin of (offset + t) base^(-2i/R) for t < length and i < R/2, side by side: [length, R/2, 2], in float64. */
+/** [length, R/2, 2] in float64: the cos and sin of (offset + t) base^(-2i/R) for positions t and pairs i, side by side. */
 function turns(length: number, rotaryDim: number, base: number, offset: number): Float64Array {
   const table = new Float64Array(length * rotaryDim);
   for (let i = 0; i < rotaryDim; i += 2) {
@@ -97,12 +97,12 @@ function turns(length: number, rotaryDim: number, base: number, offset: number):
 }
 
 /**
- * The turns of `length` positions, cos and sin of (offset + t) base^(-2i / R) side by side: [length, R], for the option
- * `turns` of `rope`.
+ * The rotations of `length` positions, for the option `turns` of `rope`: the cos and sin of (offset + t) base^(-2i / R), side
+ * by side, as a tensor [length, R].
  *
  * @param length T
  * @param headDim d, the default of R (`rotaryDim`)
- * @throws {UserError} as `rope` does
+ * @throws {UserError} if rotaryDim is odd or larger than d, or base or offset is out of range
  */
 export function ropeTurns(length: number, headDim: number, options: RopeOptions = {}): Tensor {
   checkOptions(headDim, options);
@@ -112,13 +112,13 @@ export function ropeTurns(length: number, headDim: number, options: RopeOptions 
 
 /**
  * Rotary position embedding: at position p = offset + t, pair i (a, b) of each head becomes
- * (a cos f - b sin f, a sin f + b cos f) with f = p base^(-2i / rotaryDim). Dimensions past rotaryDim are unchanged. The
- * product of a rotated query and a rotated key depends on their positions only through the distance.
+ * (a cos f - b sin f, a sin f + b cos f) with f = p base^(-2i / rotaryDim). Dimensions past rotaryDim are unchanged. The dot
+ * product of a rotated query and a rotated key depends on their positions only through their distance.
  *
- * Its gradient is the rotation by the opposite angles.
+ * The gradient of x is dy, rotated by the negated angles.
  *
- * Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), equation 34, with pairs of
- * neighbours; "half" is the order of GPT-NeoX and of Hugging Face's Llama.
+ * Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), equation 34, for "interleaved".
+ * GPT-NeoX and Hugging Face's Llama pair dimensions as in "half".
  *
  * @param x [B, T, H, d]
  * @returns [B, T, H, d]

@@ -1,5 +1,5 @@
-// Rotary position embedding in WebAssembly: (a, b) becomes (a cos f - b sin f, a sin f + b cos f). The turns of four pairs are
-// read once for all heads of a position.
+// Rotary position embedding in WebAssembly: (a, b) becomes (a cos f - b sin f, a sin f + b cos f). At each position, the cos
+// and sin of up to four pairs are loaded once and used for all heads.
 import type { Addresses, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { element, f32, f32x4, i32, lanes, load, v128 } from "../../src/wasm/mod.ts";
@@ -10,12 +10,12 @@ import type { RopeAttrs } from "./attributes.ts";
 /** Approximate number of elements per block. */
 const ELEMENTS = 8192;
 
-/** One position: the address of its turns, and a loop over its heads. */
+/** One position of the sequence: the address of its cos and sin (its turns), and a loop over its heads. */
 interface Position {
   readonly f: Func;
   /** Address of the position's turns. */
   readonly turns: I32;
-  /** Writes a loop over the heads; `body` gets the addresses of byte `byte` of a head in x and in y. */
+  /** Writes a loop over the heads; `body` gets the addresses in x and in y that are `byte` bytes from the start of a head. */
   readonly heads: (byte: Int, body: (x: I32, y: I32) => void) => void;
   readonly attrs: RopeAttrs;
 }
@@ -52,7 +52,7 @@ export function ropeSimd({ inputs: [x], attrs }: Call<RopeAttrs>): Simd {
   return { phases: [{ label: "rope", blocks: Math.ceil(B * T / perBlock), kernel }] };
 }
 
-/** Rotates pairs of dimensions 2i and 2i + 1, two pairs of a vector at once. */
+/** Rotates pairs of dimensions 2i and 2i + 1. A vector holds two pairs. */
 function rotateNeighbours(at: Position): void {
   const { f, turns, heads, attrs: { rotaryDim: R, back } } = at;
   const [minus, plus] = back ? [0, 0x80000000] : [0x80000000, 0];
@@ -69,7 +69,7 @@ function rotateNeighbours(at: Position): void {
   if (pairs % 2) rotatePair(at, pairs - 1);
 }
 
-/** Rotates pairs of dimensions i and i + rotaryDim / 2, four at once. */
+/** Rotates pairs of dimensions i and i + rotaryDim / 2, four pairs at once. */
 function rotateHalves(at: Position): void {
   const { f, turns, heads, attrs: { rotaryDim: R, back } } = at;
   const pairs = R >> 1;

@@ -1,5 +1,5 @@
-// Blocks of consecutive elements, for kernels in WebAssembly that compute elements independently: loops over four elements at a
-// time that never write past the end of a tensor.
+// Blocks of consecutive elements, for WebAssembly kernels that compute elements independently. Their loops process four
+// elements at a time and never write past the end of a tensor.
 import { type Func, type I32, i32, type Int, int, type V128 } from "../../src/wasm/mod.ts";
 
 /** Consecutive elements that are split into blocks of `length`, a multiple of 4; the last block may be shorter. */
@@ -17,8 +17,8 @@ export const blocksOf = ({ size, length }: Split): number => Math.max(1, Math.ce
 export type Store = (address: Int, value: V128) => void;
 
 /**
- * Writes a loop over the elements of a block, four at a time. `body` gets the index of the first of the four, and how to store;
- * its code is written twice if the number of elements is not a multiple of 4.
+ * Writes a loop over the elements of a block, four at a time. `body` gets the index of the first of the four elements, and a
+ * function that stores results. Its code is generated twice if the number of elements is not a multiple of 4.
  */
 export function eachFour(
   f: Func,

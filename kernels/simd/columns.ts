@@ -1,5 +1,5 @@
-// Sums over the rows of a matrix, for every column, in WebAssembly. A block sums some rows of some columns; if the matrix has more
-// rows than a block, a second phase adds these partial sums in order.
+// Sums over the rows of a matrix, one sum per column, in WebAssembly. A block sums a range of rows for a range of columns. If
+// the matrix has more rows than a block, a second phase adds the blocks' partial sums in order.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import { element, f32x4, type Func, type I32, i32, int, load, type Local } from "../../src/wasm/mod.ts";
 import { end, type Part, smaller, WHOLE } from "./rows.ts";
@@ -9,15 +9,15 @@ const MOST_ROWS = 512;
 const ELEMENTS = 8192;
 const COLUMNS = 64;
 
-/** Columns whose accumulators stay in registers, even for two sums: a cache line of each row. */
+/** Columns per strip: one cache line of a row. Their accumulators fit in registers, even for two sums per column. */
 export const STRIP = 16;
 
-/** Groups of four columns of a strip: their offsets from its start in bytes, and the lanes that are columns. */
+/** The groups of four columns in a strip: each has an offset in bytes from the strip's start, and a part of 1 to 4 columns. */
 export type Strip = readonly (readonly [offset: number, part: Part])[];
 
 /**
- * Writes a loop over strips of 16 columns (the last one may be narrower) of the block with this index, `width` columns; `body`
- * gets the first byte of a strip.
+ * Writes a loop over the strips of 16 columns (the last may be narrower) in the block of `width` columns with this index.
+ * `body` gets a byte offset within a row, to which the offsets of the strip's groups are added.
  */
 export function eachStrip(
   f: Func,
@@ -37,7 +37,7 @@ export function eachStrip(
   f.if(i32.geU(to, 4 * columns), () => body(int(0), rest));
 }
 
-/** Adds four columns of a row, at an offset in bytes that is known when the code is written, to the sums. */
+/** Writes code that adds four columns of a row to the sums; their byte offset is known when the code is generated. */
 export type AddColumns = (sums: readonly Local<"v128">[], offset: number) => void;
 
 /** Sums over the rows of a matrix. */
@@ -45,13 +45,13 @@ export interface ColumnSums {
   readonly label: string;
   readonly rows: number;
   readonly columns: number;
-  /** Index of the output [columns] of each sum. */
+  /** For each sum, the index of its output [columns]. */
   readonly outputs: readonly number[];
-  /** Prepares the columns from byte `column` of a row. */
+  /** Writes the code that a row needs once, and returns the code for its columns from byte offset `column` on. */
   readonly row: (f: Func, row: I32, column: I32, at: Addresses) => AddColumns;
 }
 
-/** The sums over the rows, for every column. */
+/** Sums over the rows, one per column and output. */
 export function columnSums(of: ColumnSums): Simd {
   const { rows, columns, outputs } = of;
   const strip = Math.min(columns, COLUMNS);
@@ -86,7 +86,7 @@ export function columnSums(of: ColumnSums): Simd {
   };
 }
 
-/** Writes the sums of blocks of rows and strips of columns to the address that `to` gives. */
+/** The phase that sums blocks of rows for strips of columns, and writes the sums to the address that `to` returns. */
 function partialSums(
   { label, rows, columns, outputs, row }: ColumnSums,
   strip: number,

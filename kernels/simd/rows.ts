@@ -1,5 +1,5 @@
-// Rows of floats for kernels in WebAssembly: blocks of rows, loops over a row four floats at a time, and sums of several rows
-// at once, whose additions do not wait for each other.
+// Rows of floats in WebAssembly kernels: blocks of rows, loops over a row four floats at a time, and sums over several rows
+// at once, whose additions are independent and can overlap.
 import { type Func, type I32, i32, int, select, v128 } from "../../src/wasm/mod.ts";
 import { f32x4, lanes, type V128 } from "../../src/wasm/mod.ts";
 
@@ -7,7 +7,7 @@ import { f32x4, lanes, type V128 } from "../../src/wasm/mod.ts";
 export interface Part {
   /** Number of floats. */
   readonly count: number;
-  /** Keeps the lanes in the row; replaces those past its end, which hold other values, by `other` (default: zeros). */
+  /** Keeps the lanes that belong to the row, and replaces those past its end by `other` (default: zeros). */
   keep(x: V128, other?: V128): V128;
   /** Stores the lanes that are in the row. */
   store(f: Func, address: I32, x: V128, offset: number): void;
@@ -34,7 +34,7 @@ export function end(count: number): Part {
   };
 }
 
-/** Writes code for four floats at `i + offset` bytes from the start of a row; `offset` is known when it is written. */
+/** Writes code for four floats at `i + offset` bytes from the start of a row; `offset` is known when the code is generated. */
 export type PartBody = (i: I32, offset: number, part: Part) => void;
 
 /** Writes a loop over a row of `size` floats, `unroll` vectors per iteration, then code for the remaining floats. */
@@ -51,7 +51,7 @@ export function eachPart(f: Func, size: number, body: PartBody, unroll = 1): voi
   }
 }
 
-/** The smaller of two unsigned integers; the code of both is written twice. */
+/** The smaller of two unsigned integers. The code of `a` is generated twice. */
 export const smaller = (a: I32, b: number): I32 => select(i32.ltU(a, b), a, int(b));
 
 /** The rows of a block: from `first` up to, but not including, `last`. */
@@ -60,7 +60,7 @@ export interface RowRange {
   readonly last: I32;
 }
 
-/** Rows in blocks, and within a block in groups of `together` rows that a kernel computes at once. */
+/** Splits rows into blocks, and each block into groups of `together` rows that a kernel computes at once. */
 export interface RowGroups {
   /** Number of blocks. */
   readonly blocks: number;
@@ -69,8 +69,8 @@ export interface RowGroups {
   /** The rows of a block. */
   range(f: Func, block: I32): RowRange;
   /**
-   * Writes a loop over the groups of a block; `body` gets the first row. The last group begins early enough to be whole, so
-   * rows may be computed twice, and `body` must not read values that it writes.
+   * Writes a loop over the groups of a block; `body` gets the first row of a group. The last group is moved back so that it is
+   * complete. Some rows may therefore be computed twice, and `body` must not read values that it writes.
    */
   each(f: Func, rows: RowRange, body: (row: I32) => void): void;
 }
@@ -79,7 +79,7 @@ export interface RowGroups {
 export function rowGroups(rows: number, size: number, { most = 4, elements = 8192 } = {}): RowGroups {
   const together = Math.min(most, rows);
   const perBlock = together * Math.max(1, Math.round(elements / (size * together)));
-  // The last block also has the remaining rows if they are fewer than a group.
+  // If fewer rows remain than a group has, they belong to the last block.
   const blocks = Math.ceil((rows - together + 1) / perBlock);
   return {
     blocks,
@@ -99,8 +99,8 @@ export function rowGroups(rows: number, size: number, { most = 4, elements = 819
 }
 
 /**
- * Combines the lanes of each of one to four vectors, by default to their sum, (0 + 2) + (1 + 3): one lane of the result per
- * vector. Lanes without a vector hold copies.
+ * Combines the four lanes of each vector, by default by adding them in the order (0 + 2) + (1 + 3). Lane k of the result
+ * belongs to vector k, of one to four; the remaining lanes hold copies.
  */
 export function acrossLanes(f: Func, vectors: readonly V128[], combine = f32x4.add): V128 {
   const kept = vectors.map((x) => f.let(x));
@@ -112,7 +112,10 @@ export function acrossLanes(f: Func, vectors: readonly V128[], combine = f32x4.a
   return combine(v128.shuffle(low, high, [0, 2, 4, 6]), v128.shuffle(low, high, [1, 3, 5, 7]));
 }
 
-/** Writes the sums over a row of `count` terms for each of several rows, in a vector; `terms` writes one step of a sum. */
+/**
+ * Sums over rows of `size` elements, for `count` rows at once: lane r of the result is the sum of row r. `step` returns a
+ * row's partial sums with four more elements added.
+ */
 export function rowSums(
   f: Func,
   size: number,
@@ -127,10 +130,10 @@ export function rowSums(
   return f.let(acrossLanes(f, sums));
 }
 
-/** One lane of a vector in all lanes. */
+/** Copies one lane of a vector to all lanes. */
 export const spread = (x: V128, lane: number): V128 => v128.shuffle(x, x, [lane, lane, lane, lane]);
 
-/** Stores the first `count` lanes. `x` is a variable. */
+/** Stores the first `count` lanes of `x`, which must be a local variable, because its code may be generated several times. */
 export function storeLanes(f: Func, address: I32, x: V128, count: number): void {
   if (count === 4) f.store(address, x);
   else for (let lane = 0; lane < count; lane++) f.storeLane(address, x, lane, 4 * lane);

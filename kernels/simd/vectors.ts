@@ -1,4 +1,4 @@
-// Vectors of four elements in kernels of WebAssembly: loads from indices, and of fewer than four elements.
+// Vectors of four elements in WebAssembly kernels: loads of four elements by index, and loads of fewer than four elements.
 import {
   element,
   f32x4,
@@ -11,10 +11,10 @@ import {
   type V128,
 } from "../../src/wasm/mod.ts";
 
-/** The 4-byte elements at four indices; the code of `index` is written four times. */
+/** Loads the 4-byte elements at the indices in four lanes. The code of `index` is generated four times. */
 export const gather = (base: Int, index: V128): V128 => gatherLanes(base, (lane) => i32x4.lane(index, lane));
 
-/** The 4-byte elements at the index in each lane. */
+/** Loads four 4-byte elements; `index` returns the index for each lane. */
 export function gatherLanes(base: Int, index: (lane: number) => Int): V128 {
   return [1, 2, 3].reduce<V128>(
     (vector, lane) => f32x4.replace(vector, lane, load("f32", element(base, index(lane)))),
@@ -22,7 +22,7 @@ export function gatherLanes(base: Int, index: (lane: number) => Int): V128 {
   );
 }
 
-/** The next `count` values, zeros in the other lanes; it reads no more. */
+/** Loads `count` values, and zeros in the remaining lanes; does not read past them. If `count` exceeds 4, loads four. */
 export function loadPart(address: I32, offset: number, count: number): V128 {
   if (count >= 4) return load("v128", address, offset);
   if (count === 1) return loadZero(address, offset);
