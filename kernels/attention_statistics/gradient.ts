@@ -1,5 +1,5 @@
-// Statistics of dL/dpattern and dL/dscores without storing either matrix: the pairs of the backward pass are recomputed and
-// summed, as in op.ts.
+// Statistics of dL/dpattern and dL/dscores, computed without storing either matrix: their entries are recomputed pair by pair
+// as in the backward pass, and summed as in op.ts.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Op, Tensor, Values } from "../../src/graph/tensor.ts";
 import { type F64, f64 } from "../../src/wasm/mod.ts";
@@ -18,7 +18,7 @@ import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** CPU accumulators over the finite entries of a matrix's gradient, and `nonfinite`, the number of its other entries. */
+/** Accumulators on the CPU over the finite entries of a gradient matrix; `nonfinite` counts its other entries. */
 interface CountedGradient extends Average {
   absmax: number;
   squares: number;
@@ -26,8 +26,8 @@ interface CountedGradient extends Average {
 }
 
 /**
- * A statistic of a matrix's gradient: `column` returns its WGSL expression, `wasm` its value in WebAssembly, `head` its value
- * in TypeScript; `ofAll` is true if it is over all pairs, not only those with a finite gradient.
+ * A statistic of a gradient matrix: `column` returns its WGSL expression, `wasm` its value in WebAssembly, and `head` its value
+ * on the CPU. `ofAll` is true if it covers all pairs, not only those with a finite gradient.
  */
 interface OfMatrix {
   readonly column: (x: AttentionMatrix) => string;
@@ -66,7 +66,7 @@ const OF_MATRIX: Readonly<Record<string, OfMatrix>> = {
   },
 };
 
-/** The columns: for each matrix the statistics over pairs with a finite gradient, then for each matrix those over all pairs. */
+/** The columns: for each matrix the statistics of pairs with a finite gradient, then for each matrix those of all pairs. */
 const COLUMNS = [undefined, true].flatMap((ofAll) =>
   MATRICES.flatMap((x) =>
     Object.entries(OF_MATRIX).flatMap(([name, of]) => of.ofAll === ofAll ? [{ x, name, of }] : [])
@@ -119,7 +119,7 @@ function gradientStatisticsCpu(
   (out as Floats).set(heads.flatMap((head) => COLUMNS.map(({ x, of }) => of.head(head[x]))));
 }
 
-/** Output: statistics [H, columns]. Inputs: those of `gradientInputs`, then the extras of the attention. */
+/** Output: statistics [H, columns]. Inputs: those of `gradientInputs`, then the extra inputs of the attention. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
   early: true,
@@ -151,13 +151,13 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  * ds_ij = a_ij (dA_ij - sum_l a_il dA_il). Returns one row of {@link ATTENTION_GRADIENT_STATISTICS} per head. Both gradients
  * are recomputed pair by pair, so memory stays linear in T.
  *
- * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples whose gradient is finite,
- * and NaN if there is none; nonfinite is the number of visible pairs whose gradient is not finite.
+ * mean, std (population), absmax and l2 = sqrt(sum x^2) are computed over the visible pairs of all samples with a finite
+ * gradient, and are NaN if there is no such pair; nonfinite is the number of visible pairs whose gradient is not finite.
  *
  * @param z output of `attention`, [B, T, H, dv] or reshaped
  * @param dz dL/dz, of the same size as z
  * @returns f32 [H, statistics]
- * @throws {UserError} if z is not an output of `attention` or the size of dz differs
+ * @throws {UserError} if z is not an output of `attention`, or dz has another size than z
  *
  * @example
  * ```ts

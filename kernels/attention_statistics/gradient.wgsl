@@ -1,5 +1,5 @@
-// Sums for the statistics of the gradients of pattern and scores: each invocation keeps ROWS queries, their z and dz in
-// registers, loops over the tiles of keys and recomputes dA = dz . v and ds like the backward kernels.
+// Sums for the statistics of the gradients of pattern and scores. Each invocation keeps ROWS queries and the corresponding
+// rows of z and dz in registers, loops over the tiles of keys, and recomputes dA = dz . v and ds as the backward kernels do.
 @group(0) @binding(0) var<storage, read_write> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;
@@ -24,7 +24,7 @@
   var scores_square = 0f;
   for (var first = begin; first < limit; first += TILE) {
 //! insert KEY_TILE
-    // Sums by tile first, then over all tiles: long sums of similar values would round in the same direction at every step.
+    // Each tile is summed separately, because a long sum of similar values would be rounded in the same direction at each step.
     var tile = Sums();
     var tile_pattern_square = 0f;
     var tile_scores_square = 0f;

@@ -1,5 +1,5 @@
-// Statistics of dL/dpattern and dL/dscores in WebAssembly: a block recomputes the scores s and the products dA = dz . v of a tile
-// of query rows, and from them ds as the backward pass does; one record of sums per block goes to scratch.
+// Statistics of dL/dpattern and dL/dscores in WebAssembly. A block recomputes the scores s and the products dA = dz . v for a
+// tile of query rows, and from them ds as in the backward pass. It writes one record of sums to the scratch buffer.
 import { element, f32x4, f64, type Func, type I32, i32, loadSplat } from "../../src/wasm/mod.ts";
 import { type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Simd } from "../../src/graph/simd.ts";
@@ -19,19 +19,19 @@ import { type AttentionStatistic, wasmColumns } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** The sums of a record, of each matrix. */
+/** The sums in a record, for both matrices. */
 const RECORD: RecordOfSums = {
   names: MATRICES.flatMap((x) => [x, `${x}_squares`, `${x}_pairs`, `${x}_nonfinite`, `${x}_absmax`]),
   largest: MATRICES.map((x) => `${x}_absmax`),
 };
 
-/** Sums over a row of a matrix's gradient. */
+/** Sums over a row of a gradient matrix. */
 function gradientSums(f: Func) {
   const [finite, others] = [vectorCount(f), vectorCount(f)];
   const moments = vectorSum(f, { squares: true });
   const largest = f.let(f32x4.splat(0));
   return {
-    /** Adds the values of four pairs, x, which must be a variable; `isSeen` is the mask of the visible ones. */
+    /** Adds the values x of four pairs. x must be a local variable; `isSeen` is the mask of the visible pairs. */
     add(x: V128, isSeen: V128): void {
       const size = f.let(f32x4.abs(x));
       const counts = f.let(v128.and(f32x4.lt(size, Infinity), isSeen));
@@ -40,7 +40,7 @@ function gradientSums(f: Func) {
       f.set(largest, f32x4.pmax(largest, v128.and(size, counts)));
       moments.add(f.let(v128.and(x, counts)));
     },
-    /** Adds the row to the sums of its matrix. */
+    /** Adds the sums of the row to those of the matrix. */
     addTo({ add }: Sums, matrix: string): void {
       add(matrix, moments.sum);
       add(`${matrix}_squares`, moments.squares);
@@ -51,7 +51,7 @@ function gradientSums(f: Func) {
   };
 }
 
-/** dA = dz . v, times dropout's factors. */
+/** dA = dz . v, times the dropout factors. */
 const weightGradients = ({ DV }: AttentionSizes): Product => ({
   ...{ x: 3, y: 2, size: DV, scale: 1 },
   kept: (products, { keep }, j) => keep ? f32x4.mul(products, keep(j)) : products,
@@ -82,8 +82,8 @@ function addTile(f: Func, tile: Tile, sums: Sums): void {
 }
 
 /**
- * The statistics of a call. Inputs: q, k, v, dz, the row terms and inner values if the gradient uses them, and the extras of
- * the attention.
+ * The statistics of a call. Inputs: q, k, v, dz, the row terms and the inner values if the gradient uses them, and the extra
+ * inputs of the attention.
  */
 export function gradientStatisticsSimd(
   { inputs, attrs }: Call<AttentionAttrs>,

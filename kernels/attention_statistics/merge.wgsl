@@ -1,17 +1,18 @@
-// Statistics of each head from the sums of its rows: one workgroup per head; each lane merges some of the records in order,
-// then the lanes are merged in pairs. Sums of squares about the mean, `m2`, are merged by Chan, Golub and LeVeque (1983).
+// Computes the statistics of each head from the records of sums of its rows, one workgroup per head. Each lane merges some of
+// the records in order; then the lanes are merged in pairs. Sums of squared distances from the mean, `m2`, are merged by the
+// formula of Chan, Golub and LeVeque (1983).
 @group(0) @binding(0) var<storage, read> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read_write> statistics: array<u32>;
 //! insert SUMS
 alias Part = Sums;
 
-/** NaN as bits: the value of a statistic over no entries. */
+/** The bits of NaN, the value of a statistic over no entries. */
 const NONE = 0x7fc00000u;
 fn among(x: f32, n: f32) -> u32 { return select(NONE, bitcast<u32>(x), n > 0f); }
 fn mean(sum: f32, n: f32) -> u32 { return among(sum / max(n, 1f), n); }
 fn root_mean(squares: f32, n: f32) -> u32 { return among(sqrt(squares / max(n, 1f)), n); }
 
-/** m2 of the union of two groups of n and m values, from the sum and the m2 of each group. */
+/** The m2 of the union of two groups of n and m values, given the sum and the m2 of each group. */
 fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f32 {
   let delta = sum_m / max(m, 1f) - sum_n / max(n, 1f);
   return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;
@@ -38,7 +39,7 @@ fn combine(a: Sums, b: Sums) -> Sums {
 const LARGE = 0x1p+80f;
 const SMALL = 0x1p-80f;
 
-/** sqrt(sum a^2) of a record, from the norms of ordinary, small and large weights, each divided by the largest norm. */
+/** sqrt(sum a^2) of a record. The norms of its ordinary, small and large weights are divided by the largest of them first. */
 fn norm_of(sums: Sums) -> f32 {
   let norms = vec3f(sqrt(sums.squares), sqrt(sums.small_squares) * SMALL, sqrt(sums.large_squares) * LARGE);
   let largest = max(max(norms.x, norms.y), norms.z);
@@ -67,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     total = combine(total, part);
   }
 //! if !GRADIENT
-  // The norm of each sample, over all its records.
+  // The norm of each sample is computed from all its records.
   for (var b = lane; b < BATCH; b += LANES) {
     var sample = Sums();
     for (var tile = 0u; tile < TILES; tile++) {

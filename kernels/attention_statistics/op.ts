@@ -1,5 +1,5 @@
-// Statistics of the attention matrix without storing it: rows are recomputed from q, k and the saved row terms; a single pass
-// over the keys writes one record of partial sums per tile of rows.
+// Statistics of the attention matrix, computed without storing it: rows are recomputed from q, k and the saved row terms, and a
+// single pass over the keys writes one record of partial sums per tile of rows.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Dispatch, Lowered, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -24,8 +24,8 @@ import mergeWgsl from "./merge.wgsl" with { type: "text" };
 
 /**
  * All accumulated sums: those referenced by the expressions of the columns, and three that only the merge kernel reads. Small
- * and large weights are scaled by 2^80 and 2^-80 before they are squared, so that float32 can hold the squares (Blue 1978).
- * Only the merge kernel sets `samples` and `pnorm`, the number of samples and the sum of their norms.
+ * weights are multiplied by 2^80 and large ones by 2^-80 before they are squared, so that float32 can represent the squares
+ * (Blue 1978). Only the merge kernel sets `samples` and `pnorm`, the number of samples and the sum of their norms.
  */
 const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "score_max"], [
   "squares",
@@ -67,18 +67,18 @@ export function sumsCode(
   const names = [...new Set([...inColumns, ...others])];
   const code = [
     recordCode("Sums", "added", names, merged),
-    // Tests the bits: a compiler may assume that NaN and infinity do not occur.
+    // Tests the bits, because a compiler may assume that NaN and infinity do not occur.
     "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
-    // -infinity: the score of a pair that is not visible.
+    // A pair that is not visible has the score -infinity.
     "fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }",
   ];
   return { code: code.join("\n"), count: names.length };
 }
 
-/** Sizes from q and k only: the statistics do not depend on the values. */
+/** The sizes, from q and k only, because the statistics do not depend on the values v. */
 const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
 
-/** Dispatches and scratch buffer: first `rows`, which writes one record of sums per tile and head, then the merge kernel. */
+/** The scratch buffer and the dispatches: `rows`, which writes one record of sums per tile and head, then the merge kernel. */
 export function lowerSums(
   rows: Dispatch,
   { B, H }: AttentionSizes,
@@ -89,7 +89,7 @@ export function lowerSums(
 ): Lowered {
   const tiles = Number(rows.constants.TILES);
   const lanes = target.kind === "gpu" ? 64 : 8;
-  // Short chunks keep the precision that float32 sums of many records would lose; there are enough chunks for all lanes.
+  // Float32 sums of many records would be inaccurate, so chunks are short. They are also short enough to occupy all lanes.
   const chunk = Math.min(32, Math.ceil(B * tiles / lanes));
   const chunks = Math.ceil(B * tiles / chunk);
   const merge: Dispatch = {
@@ -123,7 +123,7 @@ export function lowerSums(
   };
 }
 
-/** Output: statistics [H, columns]. Inputs: q, k, the row terms if the attention saves them, and its extra inputs. */
+/** Output: statistics [H, columns]. Inputs: q, k, the row terms if the attention saves them, then its extra inputs. */
 export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   name: "attention_statistics",
   early: true,
@@ -160,7 +160,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       EXTRA: extra,
       SEQUENCE: sizes.S - extra,
       ZERO_BELOW_0: !activation.normalised && activation.zeroBelow0 === true,
-      // If weights sum to 1, those whose squares underflow in float32 do not change the norm.
+      // If the weights of a row sum to 1, those whose squares underflow in float32 do not change the norm.
       UNBOUNDED: !sumsToOne(attrs),
     };
     const columns = columnsOf(ATTENTION_TABLE, columnNames(attrs));
@@ -172,7 +172,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   flops: (call) => flops({ ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] }, 1, 0),
 };
 
-/** The node of `attention` that computed z; looks through views of the same size. */
+/** The `attention` node that computed z; z may be a view of its output with the same size. */
 export function attentionNode(what: string, z: Tensor): Tensor["node"] {
   let { node, index } = z;
   while (node.op.role === "view" && sizeOf(node.inputs[0]) === sizeOf(z)) ({ node, index } = node.inputs[0]);
@@ -183,14 +183,14 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
 }
 
 /**
- * Statistics of the pattern of z = attention(...), one row of {@link ATTENTION_STATISTICS} per head. The pattern A
- * (before dropout) is recomputed row by row from q, k and the saved row terms: memory stays linear in T.
+ * Statistics of the attention pattern of z = attention(...), one row of {@link ATTENTION_STATISTICS} per head. The pattern A
+ * (before dropout) is recomputed row by row from q, k and the saved row terms, so memory stays linear in T.
  *
  * @param z output of `attention`, [B, T, H, dv] or reshaped
- * @param options.repeated length L of the random sequence of tokens of which the input is a repetition; adds the columns
+ * @param options.repeated length L, if the input repeats a random sequence of L tokens; adds the columns
  *   {@link REPEATED_STATISTICS}
  * @returns f32 [H, statistics]
- * @throws {UserError} if z is not an output of `attention`, or `repeated` is not a whole number from 1 to S - 1
+ * @throws {UserError} if z is not an output of `attention`, or `repeated` is not an integer from 1 to S - 1
  *
  * @example
  * ```ts

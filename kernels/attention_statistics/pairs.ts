@@ -1,5 +1,5 @@
-// The pairs of a tile of query rows and their keys in WebAssembly: products of query rows with packed keys, in the thread's own
-// memory, as in attention itself, and scores in which pairs that are not visible are -Infinity.
+// The pairs of a tile of query rows and their keys in WebAssembly. As in attention itself, query rows are multiplied by packed
+// keys, and the products are kept in the thread's own memory. The score of a pair that is not visible is -Infinity.
 import { element, type Func, type I32, i32, i32x4, int } from "../../src/wasm/mod.ts";
 import { lanes, load, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Phase } from "../../src/graph/simd.ts";
@@ -10,18 +10,19 @@ import { type AttentionSizes, extrasOf } from "../attention/sizes.ts";
 /** 0, 1, 2, 3. */
 const LANES = lanes([0, 1, 2, 3]);
 
-/** Rows that a product takes at once, and keys that a block packs. */
+/** Number of rows that are multiplied at once, and number of keys that a block packs. */
 const [GROUP, PACKED] = [6, 64];
 
-/** Products of each query row with the rows of the keys that it can see, such as q . k. */
+/** Dot products of each query row with the rows of the keys that it can see, such as q . k. */
 export interface Product {
-  /** Indices of the inputs [B, T, H, size] and [B, S, Hkv, size]. */
+  /** Index of the input with the query rows, [B, T, H, size]. */
   readonly x: number;
+  /** Index of the input with the rows of the keys, [B, S, Hkv, size]. */
   readonly y: number;
   readonly size: number;
-  /** A factor of the products. */
+  /** Factor by which the products are multiplied. */
   readonly scale: number;
-  /** What is made of the products of a row with keys j to j + 3. */
+  /** Computes four values, such as scores, from the products of a row with keys j to j + 3. */
   readonly kept: (products: V128, points: ReturnType<typeof pointsOf>, j: I32) => V128;
 }
 
@@ -34,11 +35,11 @@ export const scoresOf = ({ sizes: { D }, attrs: { scale } }: AttentionCall): Pro
   },
 });
 
-/** Elements of the packed keys of a product. */
+/** Number of elements of the packed keys of a product. */
 export const packedElements = ({ B, S, HKV }: AttentionSizes, { size }: Product): number =>
   B * HKV * upTo(S, 8) * upTo(size, 4);
 
-/** Packs the keys of all products; the scratch buffers from `first` on are those of `packedElements`. */
+/** Packs the keys of all products into the scratch buffers from index `first` on, whose sizes are `packedElements`. */
 export function packPhase(
   label: string,
   { B, S, HKV }: AttentionSizes,
@@ -69,58 +70,58 @@ export function packPhase(
   };
 }
 
-/** Bytes of an array over the keys; the padding spreads arrays over the sets of a cache. */
+/** Bytes of an array over the keys. Its padding makes successive arrays start in different sets of the cache. */
 export const arrayBytes = ({ S }: AttentionSizes): number => 4 * (upTo(S, 8) + 16);
 
-/** Rows of a tile: some thousand pairs, in whole groups. */
+/** Rows per tile: a multiple of GROUP, such that a tile has several thousand pairs. */
 export function rowsOfTile({ T, S }: AttentionSizes): number {
   const tiles = Math.ceil(T / Math.max(12, Math.min(66, Math.floor(8192 / S))));
   return upTo(Math.ceil(T / tiles), GROUP);
 }
 
-/** A tile of query rows of a head of a sample. */
+/** A tile of query rows of head h of sample b. */
 export interface Tile {
   readonly call: AttentionCall;
   readonly b: Local<"i32">;
   readonly h: Local<"i32">;
   /** The head's index among the B H heads of all samples. */
   readonly index: I32;
-  /** The first row, and the number of rows, of which those from T on do not exist. */
+  /** The first row, and the number of rows. Rows from T on do not exist. */
   readonly first: Local<"i32">;
   readonly rows: number;
   readonly products: readonly Product[];
-  /** Packed keys of each product. */
+  /** Address of the packed keys of each product. */
   readonly packed: readonly I32[];
   readonly inputs: readonly I32[];
-  /** Memory: first `pairElements`, then what the operation needs. */
+  /** Address of the block's memory: `pairElements` elements, then those that the operation needs. */
   readonly memory: I32;
-  /** Arrays over the keys that each row has: one for each product, then those of the operation. */
+  /** Number of arrays over the keys that each row has: one for each product, then those of the operation. */
   readonly arrays: number;
 }
 
-/** Elements of a tile's copy of the rows of x of a product. */
+/** Number of elements of a tile's copy of the query rows of a product. */
 const copyElements = (rows: number, { size }: Product): number => rows * upTo(size, 8);
 
-/** Elements of memory that the pairs of a tile need: copies, a vector for `rowCopy`'s flag, which nothing reads, and arrays. */
+/** Elements of memory for the pairs of a tile: row copies, a vector for `rowCopy`'s flag (which is not read), and arrays. */
 export const pairElements = (
   sizes: AttentionSizes,
   { rows, products, arrays }: Pick<Tile, "rows" | "products" | "arrays">,
 ): number =>
   products.reduce((sum, of) => sum + copyElements(rows, of), rows * arrays * arrayBytes(sizes) / 4 + 4);
 
-/** A query row. Its arrays follow each other in memory: first the products. */
+/** A query row. Its arrays follow each other in memory, those of the products first. */
 export interface QueryRow {
   readonly i: I32;
-  /** The keys of its range, in vectors: from `start` to before `end`. */
+  /** The range of its keys, rounded to whole vectors: from `start` up to, but not including, `end`. */
   readonly start: I32;
   readonly end: I32;
-  /** Address of the entry of key 0 in the first array; in the others it is multiples of `arrayBytes` further. */
+  /** Address of the entry of key 0 in the first array; array k is k `arrayBytes` further on. */
   readonly memory: I32;
-  /** Writes what is made of the products with keys j to j + 3, whose entries begin at an address. */
+  /** The value of `kept` of each product for keys j to j + 3, whose entries in the first array begin at `at`. */
   readonly kept: (at: I32, j: I32) => Local<"v128">[];
 }
 
-/** Writes products to the arrays of all rows. */
+/** Computes the products and writes them to the arrays of all rows. */
 function writeProducts(f: Func, tile: Tile, count: I32, arrays: I32): void {
   const { call, call: { sizes, sizes: { T, S, H, HKV } }, b, h, first, rows, inputs } = tile;
   const bytes = arrayBytes(sizes);
@@ -145,7 +146,7 @@ function writeProducts(f: Func, tile: Tile, count: I32, arrays: I32): void {
   });
 }
 
-/** Calls `visit` for every row of a tile whose range has a key, with its products in memory. */
+/** Writes a loop over the rows of a tile that have at least one key in range. Their products are in memory. */
 export function forRows(f: Func, tile: Tile, visit: (row: QueryRow) => void): void {
   const { call, call: { sizes, attrs }, b, h, first, rows, products, inputs } = tile;
   const extras = inputs.slice(inputs.length - extrasOf(attrs).length);
@@ -167,7 +168,7 @@ export function forRows(f: Func, tile: Tile, visit: (row: QueryRow) => void): vo
   });
 }
 
-/** Calls `visit` for every four keys of a row: the address of their entries in the first array, and the first key. */
+/** Writes a loop over a row's keys, four at a time: `visit` gets the address of their entries in the first array, and key j. */
 export function forKeys(
   f: Func,
   { memory, start, end }: QueryRow,
@@ -180,5 +181,5 @@ export function forKeys(
   });
 }
 
-/** Indices of four keys from j on. */
+/** The indices of keys j to j + 3. */
 export const keysFrom = (j: I32): V128 => i32x4.add(i32x4.splat(j), LANES);

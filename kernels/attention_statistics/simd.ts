@@ -1,6 +1,6 @@
-// Statistics of the attention matrix in WebAssembly. A block handles a tile of query rows of one head: it computes their scores,
-// from them the weights of each row, and sums over the row, in its thread's own memory; one record of sums per block goes to
-// scratch. A pair that is not visible has the score -Infinity and the weight 0.
+// Statistics of the attention matrix in WebAssembly. A block processes a tile of query rows of one head: in its thread's own
+// memory it computes the scores, then the weights of each row, and sums over the row. It writes one record of sums to the
+// scratch buffer. A pair that is not visible has the score -Infinity and the weight 0.
 import { double, element, f32, f32x4, f64, float, type Func, i32, i32x4, load } from "../../src/wasm/mod.ts";
 import { type F32, type F64, type I32, int, loadSplat, type Local, select } from "../../src/wasm/mod.ts";
 import { type V128, v128 } from "../../src/wasm/mod.ts";
@@ -25,7 +25,7 @@ import {
 import { largestOf, type RecordOfSums, simdOfTiles, type Sums, vectorCount, vectorSum } from "./sums.ts";
 import { ATTENTION_TABLE, columnNames, type StatisticsAttrs, wasmColumns } from "./table.ts";
 
-/** The sums of a record; the merge phase sets the last two, the number of samples and the sum of their norms. */
+/** The sums of a record. The merge phase sets the last two, the number of samples and the sum of the samples' norms. */
 const RECORD: RecordOfSums = {
   names: [
     "rows rows_of_two rows_placed rows_with_previous rows_sunk rows_repeated pairs nonfinite score_nonfinite",
@@ -38,18 +38,18 @@ const RECORD: RecordOfSums = {
 
 const LOWEST = -3.4028234663852886e38;
 
-/** A call, and the variables of a block. */
+/** A call, and the local variables of a block. */
 interface Block {
   readonly sizes: AttentionSizes;
   readonly attrs: StatisticsAttrs;
   readonly sums: Sums;
-  /** Bytes from a score to its weight. */
+  /** Distance in bytes from a score to the corresponding weight. */
   readonly weights: number;
   /** Rows of the block. */
   readonly rows: number;
 }
 
-/** Statistics of the scores of a row: counts of visible keys and of finite scores, and sums over the finite ones. */
+/** Statistics of the scores of a row: the numbers of visible keys and of finite scores, and sums over the finite scores. */
 function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
   const [seen, finite] = [vectorCount(f), vectorCount(f)];
   const [highest, placed] = [f.let(f32x4.splat(-Infinity)), f.let(f32x4.splat(-Infinity))];
@@ -76,10 +76,13 @@ function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
   };
 }
 
-/** -a ln a - (1 - a) ln(1 - a) of a sigmoid's weights; ln(1 - a) = ln a - s, and of small a a series, which keeps its digits. */
+/**
+ * -a ln a - (1 - a) ln(1 - a), where a is the sigmoid of the score s. ln(1 - a) is ln a - s, or a series for small a, where the
+ * difference would be inaccurate.
+ */
 function bernoulliEntropy(a: V128, logA: V128, s: V128): V128 {
   const series = [0.25, 1 / 3, 0.5, 1].reduce<V128>((sum, c) => f32x4.madd(a, sum, c), f32x4.splat(0));
-  // From s = 17 on, 1 - a is 0, which an infinite factor would make NaN.
+  // From s = 17 on, 1 - a is 0. The logarithm must be finite, because 0 times infinity would be NaN.
   const logOther = v128.select(
     f32x4.lt(a, 0.03),
     f32x4.mul(f32x4.neg(a), series),
@@ -88,7 +91,7 @@ function bernoulliEntropy(a: V128, logA: V128, s: V128): V128 {
   return f32x4.nmadd(a, logA, f32x4.mul(f32x4.sub(a, 1), logOther));
 }
 
-/** Writes the weights of a row with n visible keys, and sums over them. */
+/** Computes and stores the weights of a row with n visible keys, and sums over them. */
 function sumsOfWeights(
   f: Func,
   row: QueryRow,
@@ -120,7 +123,7 @@ function sumsOfWeights(
     }
     distance.add(weighted);
     small.add(v128.and(f32x4.lt(a, threshold), isSeen));
-    // Rows of normalised weights come here only if all their scores are finite.
+    // Rows of normalised weights are processed here only if all their scores are finite.
     if (!isNormalised(attrs)) infinite.add(v128.not(f32x4.lt(f32x4.abs(a), Infinity)));
     f.set(highest, f32x4.pmax(highest, a));
     if (isBernoulli(attrs)) {
@@ -130,7 +133,7 @@ function sumsOfWeights(
   return { mass, logs, distance, learned, bernoulli, highest, small, infinite };
 }
 
-/** The first key from `start` on whose score is at least `bound`; there must be one. */
+/** The first key from `start` on with a score of at least `bound`. Such a key must exist. */
 function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"> {
   const [at, found] = [f.let(element(memory, start)), f.local("i32")];
   const least = f.let(f32x4.splat(bound));
@@ -141,7 +144,7 @@ function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"
   return f.let(i32.add(i32.shrU(i32.sub(at, memory), 2), i32.ctz(found)));
 }
 
-/** Adds a row whose weights are finite to the sums, except those of its entropy. */
+/** Adds a row with finite weights to the sums, except to those of the entropy (see `addEntropies`). */
 function countRow(
   f: Func,
   row: QueryRow,
@@ -154,7 +157,7 @@ function countRow(
   const position = f.let(i32.add(row.i, queryOffset(sizes, attrs)));
   const { start } = row;
   const span = f.let(i32.sub(row.end, start));
-  /** The weight of a key that has a position, 0 if it is not visible. */
+  /** The weight of a key that has a position; 0 if the key is not visible. */
   const weightOf = (key: I32): F64 => {
     const j = f.let(key);
     const isThere = f.let(i32.and(i32.ltU(i32.sub(j, start), span), i32.ltU(j, sequence)));
@@ -201,16 +204,16 @@ function countRow(
   add("score_max", f64.promote(highest));
 }
 
-/** The key of the largest weight among those that have a position, the first if several are equal. */
+/** The key with the largest weight among the keys that have a position; the first of them if several weights are equal. */
 function argmaxOf(f: Func, row: QueryRow, placed: F32, { activation }: StatisticsAttrs): I32 {
   const definition = ACTIVATIONS[activation];
   const zeroBelow0 = !definition.normalised && definition.zeroBelow0 === true;
-  // If no score is above 0, all weights are 0, and the first visible key counts.
+  // If no score is above 0, all weights are 0, and the result is the first visible key.
   const bound = zeroBelow0 ? select(f32.gt(placed, 0), placed, float(LOWEST)) : placed;
   return firstKey(f, row, bound);
 }
 
-/** Adds the sums of entropies from the columns, which have the mass, the sum of a ln a and the number of keys of each row. */
+/** Adds up the entropies. Three columns hold the mass, the sum of a ln a and the number of visible keys of each row. */
 function addEntropies(f: Func, columns: I32, rows: number, { add }: Sums): void {
   const [entropies, ratios, keys] = [vectorSum(f), vectorSum(f), vectorSum(f)];
   f.loop(columns, f.let(i32.add(columns, 4 * rows)), 16, (at) => {
@@ -220,7 +223,7 @@ function addEntropies(f: Func, columns: I32, rows: number, { add }: Sums): void 
     const entropy = f.let(v128.and(exact, v128.and(f32x4.gt(exact, 0), f32x4.gt(mass, 0))));
     entropies.add(entropy);
     ratios.add(f.let(v128.and(f32x4.div(entropy, log(f, n)), f32x4.gt(n, 1))));
-    // Rows that are not counted have no keys.
+    // For rows that are not counted, n is 0.
     keys.add(f.let(v128.and(exp(f, entropy), f32x4.gt(n, 0))));
   });
   add("entropy", entropies.sum);
@@ -228,7 +231,7 @@ function addEntropies(f: Func, columns: I32, rows: number, { add }: Sums): void 
   add("effective_keys", keys.sum);
 }
 
-/** Writes the code of a row: its scores, its weights if they are finite, and its sums. */
+/** Writes the code for a row: it computes the scores, the weights (if they can be finite) and the sums. */
 function statisticsOfRow(
   f: Func,
   row: QueryRow,
@@ -274,7 +277,7 @@ function addTile(f: Func, tile: Tile, sums: Sums): void {
   addEntropies(f, columns, rows, sums);
 }
 
-/** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and its extras. */
+/** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and the attention's extra inputs. */
 export function statisticsSimd({ inputs: [q, k], attrs }: Call<StatisticsAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes([q, k, k]), attrs };
@@ -284,7 +287,7 @@ export function statisticsSimd({ inputs: [q, k], attrs }: Call<StatisticsAttrs>)
     record: RECORD,
     products: [scoresOf(call)],
     arrays: 1,
-    // Those of addEntropies; rows are rounded up to vectors.
+    // addEntropies needs three numbers per row; the fourth covers rounding the number of rows up to a multiple of four.
     numbers: 4,
     add: addTile,
     ofSample: ["rows", "squares"],

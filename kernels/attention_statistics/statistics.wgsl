@@ -1,5 +1,5 @@
-// Sums for the statistics of an attention matrix: each invocation keeps ROWS queries in registers, loops over the tiles of
-// keys that they see, recomputes the weights from q, k and the saved row terms, and writes one record of sums.
+// Sums for the statistics of an attention matrix. Each invocation keeps ROWS queries in registers, loops over the tiles of
+// keys that these queries see, recomputes the weights from q, k and the saved row terms, and writes one record of sums.
 @group(0) @binding(0) var<storage, read_write> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;
@@ -13,7 +13,7 @@
 
 const LOWEST = -0x1.fffffep+127f;
 
-/** -a ln a - (1 - a) ln(1 - a), given log_a = ln a. For small a the second term is a series: 1 - a would lose its digits. */
+/** -a ln a - (1 - a) ln(1 - a), given log_a = ln a. For small a, ln(1 - a) is a series, because 1 - a would be inaccurate. */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   let complement = 1f - a;
   let series = -a * (1f + a * (0.5f + a * (0.33333333f + a * 0.25f)));
@@ -22,12 +22,15 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 
 //! if UNBOUNDED
 alias Squares = vec3f;
-/** The square of a weight in one of three components: unscaled; times 2^160 if it would underflow; times 2^-160 if overflow. */
+/**
+ * The square of a weight, in one of three components: the first holds it unscaled, the second times 2^160 if it would
+ * underflow, the third times 2^-160 if it would overflow.
+ */
 fn squares_of(a: f32) -> vec3f {
   let bits = bitcast<u32>(a);
   let is_small = bits < 0x2b800000u;
   let is_large = bits > 0x53800000u && bits < 0x7f800000u;
-  // Scaled through the bits: a compiler may move a factor out of the sum.
+  // Scaled on the bits, because a compiler may move a factor out of the sum.
   let x = bitcast<f32>(select(select(bits, bits - 0x28000000u, is_large), bits + 0x28000000u, is_small && bits >= 0x00800000u));
   let square = x * x;
   return vec3f(select(square, 0f, is_small || is_large), select(0f, square, is_small), select(0f, square, is_large));
@@ -47,7 +50,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 //! end
 
-  // The number of keys that the mask lets each row see, and the first such key.
+  // The number of keys that each row sees through the mask, and the first such key.
 //! if HAS_MASK
 //! for r in 0..ROWS
   var in_mask$r = 0f;
@@ -71,7 +74,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 //! end
 
-  // The first row's first score is subtracted from all scores before they are summed, so that their m2 keeps its digits.
+  // The first score of the first row is subtracted from all scores before they are summed, so that their m2 is accurate.
   var shift = 0f;
   let shift_at = key_row(batch, first_in_mask0, kv_head) * D;
 //! for e in 0..D4
@@ -94,7 +97,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
   for (var first = begin; first < limit; first += TILE) {
 //! insert KEY_TILE
-    // Sums by tile first, then by row: long rows of equal weights would round in the same direction at every step.
+    // Each tile is summed separately, because a long sum of equal weights would be rounded in the same direction at each step.
 //! for r in 0..ROWS
     var tile$r = RowSums();
     var tile_weight_squares$r = Squares();
@@ -165,7 +168,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   }
 
 //! if MODIFIES
-  // If scores of -infinity hide keys that the mask shows, the threshold of a small weight changes.
+  // If the modifier hides keys that the mask does not, the threshold below which a weight is small has changed.
   var recount = false;
 //! for r in 0..ROWS
   recount = recount || total$r.n < in_mask$r;
@@ -202,7 +205,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     let exact = log(max(total$r.mass, TINY)) - total$r.log_mass / max(total$r.mass, TINY);
     let entropy = select(exact, 0f, empty || exact < 0f);
 //! if ZERO_BELOW_0
-    // If no score is above 0, all weights are 0, and the first visible key counts as the one with the largest.
+    // If no score is above 0, all weights are 0, and the first visible key counts as the key with the largest weight.
     let top_key = select(top_key$r, first_seen$r, row_max$r <= 0f);
 //! else
     let top_key = top_key$r;

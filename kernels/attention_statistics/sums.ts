@@ -1,6 +1,6 @@
-// Sums of attention's statistics in WebAssembly, in float64: no sum of float32 values or of their squares overflows or loses
-// the digits that a variance needs. A block writes one record of sums for a tile of query rows of a head; the merge phase
-// adds the records of each head in order and computes its columns.
+// Sums for the statistics of attention in WebAssembly. They are float64, so that no sum of float32 values or of their squares
+// overflows, and variances are accurate. A block writes one record of sums for a tile of query rows of a head; the merge phase
+// adds the records of each head in order and computes the head's columns.
 import { element, f32x4, f64, f64x2, type Func, i32, i32x4, load, select } from "../../src/wasm/mod.ts";
 import type { F32, F64, I32, Local, V128 } from "../../src/wasm/mod.ts";
 import { double, f32, v128 } from "../../src/wasm/mod.ts";
@@ -8,24 +8,24 @@ import type { Phase, Simd } from "../../src/graph/simd.ts";
 import type { AttentionCall } from "../attention/simd/points.ts";
 import { packedElements, packPhase, pairElements, type Product, rowsOfTile, type Tile } from "./pairs.ts";
 
-/** A head's sums by name. */
+/** Returns a sum of a head, given its name. */
 export type SumsByName = (name: string) => F64;
 
-/** The mean of n values with this sum; NaN if there is none. */
+/** The mean of n values with the given sum; NaN if n is 0. */
 export const mean = (sum: F64, n: F64): F64 => f64.div(sum, n);
 
-/** x, or NaN if it is over no entries. */
+/** x, a statistic of n entries; NaN if n is 0. */
 export const among = (x: F64, n: F64): F64 => select(f64.gt(n, 0), x, double(NaN));
 
-/** The standard deviation (population) of n values, from their sum and the sum of their squares; NaN if there is none. */
+/** The standard deviation (population) of n values, from their sum and the sum of their squares; NaN if n is 0. */
 export function deviation(sum: F64, squares: F64, n: F64): F64 {
   const variance = f64.sub(mean(squares, n), f64.mul(mean(sum, n), mean(sum, n)));
   return f64.sqrt(f64.max(variance, 0));
 }
 
-/** A running sum of the lanes of vectors, and with `squares` of their squares. */
+/** A running sum of the lanes of vectors and, if `squares` is set, of the squares of the lanes. */
 export interface VectorSum {
-  /** Adds the four floats of a vector, which must be a variable. */
+  /** Adds the four floats of a vector, which must be a local variable. */
   add(x: V128): void;
   /** The sums so far. */
   readonly sum: F64;
@@ -51,7 +51,7 @@ export function vectorSum(f: Func, { squares = false } = {}): VectorSum {
   };
 }
 
-/** Counts lanes. */
+/** Counts the lanes that are all ones in the masks passed to `add`. */
 export function vectorCount(f: Func): { add(mask: V128): void; readonly count: I32 } {
   const n = f.let(i32x4.splat(0));
   const lane = (k: number): I32 => i32x4.lane(n, k);
@@ -67,19 +67,19 @@ export function largestOf(x: V128): F32 {
   return f32.max(f32.max(lane(0), lane(1)), f32.max(lane(2), lane(3)));
 }
 
-/** Names of the sums of a record, and of those that are maxima instead. */
+/** `names`: the names of all values of a record; `largest`: the names of those that are maxima instead of sums. */
 export interface RecordOfSums {
   readonly names: readonly string[];
   readonly largest: readonly string[];
 }
 
-/** Variables for the sums of a record, before the first row. */
+/** Creates the local variables for the sums of a record, with their initial values. */
 export function newSums(f: Func, { names, largest }: RecordOfSums) {
   const values = Object.fromEntries(names.map((name) => [name, f.local("f64")]));
   for (const name of largest) f.set(values[name], double(-Infinity));
   const combine = (name: string) => largest.includes(name) ? f64.max : f64.add;
   return {
-    /** Adds to a sum, or replaces a smaller largest value. */
+    /** Adds x to a sum, or replaces a maximum by x if x is larger. */
     add: (name: string, x: F64): void => f.set(values[name], combine(name)(values[name], x)),
     of: (name: string): Local<"f64"> => values[name],
     values,
@@ -91,26 +91,27 @@ export type Sums = ReturnType<typeof newSums>;
 
 const bytesOf = ({ names }: RecordOfSums): number => 8 * names.length;
 
-/** An operation that sums over tiles of query rows, and its columns. */
+/** An operation that sums over tiles of query rows and computes columns from the sums. */
 export interface TileSums {
   readonly label: string;
   readonly call: AttentionCall;
   readonly record: RecordOfSums;
   readonly products: readonly Product[];
-  /** Arrays over the keys that each row of a tile has besides the products, and numbers that each of its rows has. */
+  /** Number of arrays over the keys that each row of a tile needs besides those of the products. */
   readonly arrays: number;
+  /** Number of additional values that each row of a tile needs. */
   readonly numbers: number;
   /** Writes the code that adds the rows of a tile to the sums. */
   readonly add: (f: Func, tile: Tile, sums: Sums) => void;
-  /** Names of sums that `sample` needs for each sample separately. */
+  /** Names of the sums that `sample` needs per sample. */
   readonly ofSample?: readonly string[];
-  /** Called after each sample, with the sums of the head and those of the sample. */
+  /** Writes code that runs after each sample; it gets the sums of the head and those of the sample. */
   readonly sample?: (head: Sums, sample: SumsByName) => void;
-  /** The values of the columns, from the head's sums. */
+  /** Computes the values of the columns from the sums of a head. */
   readonly columns: (sums: SumsByName) => readonly F64[];
 }
 
-/** The phases of an operation: packed keys, one record of sums for each tile, then the columns of each head. */
+/** The phases of an operation: packing the keys, computing one record of sums per tile, and computing each head's columns. */
 export function simdOfTiles(of: TileSums): Simd {
   const { label, call, call: { sizes, sizes: { B, T, H } }, record, products } = of;
   const rows = rowsOfTile(sizes);
@@ -138,7 +139,7 @@ export function simdOfTiles(of: TileSums): Simd {
   };
 }
 
-/** The phase that adds the records of each head, of all samples, and writes its columns to the first output. */
+/** The phase that adds the records of each head over all samples and writes the head's columns to the first output. */
 function mergePhase(
   { label, call: { sizes: { B, H } }, record, ofSample = [], sample, columns }: TileSums,
   tiles: number,

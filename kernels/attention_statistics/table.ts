@@ -1,5 +1,5 @@
-// The statistics of an attention matrix, one entry each: kernels, logs and charts read this table. A new statistic is an
-// entry here and its sum in statistics.wgsl and simd.ts.
+// The table of the statistics of an attention matrix, which kernels, logs and charts read. To add a statistic, add an entry
+// here, and its sum in statistics.wgsl and simd.ts.
 import type { AttentionAttrs } from "../attention/sizes.ts";
 import { among, deviation as deviationOf, mean, type SumsByName } from "./sums.ts";
 import { type F64, f64 } from "../../src/wasm/mod.ts";
@@ -7,11 +7,11 @@ import type { StatisticText } from "../statistics/table.ts";
 
 /** Attributes of the statistics: those of the attention, with dropout disabled. */
 export interface StatisticsAttrs extends AttentionAttrs {
-  /** Number of positions after which the sequence of tokens repeats; 0 if it does not. */
+  /** Number of positions after which the sequence of tokens repeats; 0 if it does not repeat. */
   readonly repeated: number;
 }
 
-/** The matrices of attention, named as the last part of their taps' names. */
+/** The matrices of attention, named like the last part of their tap (`blocks.N.attn.pattern`). */
 export type AttentionMatrix = "pattern" | "scores";
 
 /** Running mean and standard deviation (Welford 1962). */
@@ -33,7 +33,7 @@ export function count(average: Average, x: number): void {
 export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
-/** Sum of the first n weights, and the index of the largest (of the first one if several are equal). */
+/** The sum of the first n weights, and the index of the largest weight (the first if several are equal). */
 function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number } {
   let [mass, argmax] = [0, 0];
   for (let m = 0; m < n; m++) {
@@ -45,7 +45,10 @@ function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number }
 
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
 
-/** A row of finite weights over its visible keys, with the query at `position`; keys from `sequence` on are learned. */
+/**
+ * Measures of a row of finite weights `a` over its visible keys. The query is at `position`; keys from index `sequence` on are
+ * learned keys.
+ */
 export function countedRow(
   position: number,
   keys: readonly number[],
@@ -65,7 +68,7 @@ export function countedRow(
     placed,
     ofPlaced: learned < 0 ? all : massOf(a, placed),
     all,
-    /** The weight of a key that has a position, 0 if it is not visible. */
+    /** The weight of a key that has a position; 0 if the key is not visible. */
     weightOf: (key: number): number => key < sequence ? a[keys.indexOf(key)] ?? 0 : 0,
     entropy: Math.max(entropy, 0),
     bernoulli,
@@ -74,46 +77,46 @@ export function countedRow(
 
 type CountedRow = ReturnType<typeof countedRow>;
 
-/** Accumulators of a head on the CPU, before the first row. */
+/** Creates the accumulators of a head on the CPU. */
 export const newHead = (names: readonly string[], samples: number) => ({
-  /** Averages over rows, by name of the statistic. */
+  /** Averages over rows, keyed by the name of the statistic. */
   rows: Object.fromEntries(names.map((name) => [name, newAverage()])),
   /** Average over the finite scores. */
   score: newAverage(),
   scoreMax: -Infinity,
   nonfinite: 0,
   scoreNonfinite: 0,
-  /** Sum of squared weights of each sample's rows; NaN without rows. */
+  /** For each sample, the sum of the squared weights of its rows; NaN if it has no counted rows. */
   squares: new Float64Array(samples).fill(NaN),
 });
 
 /** Accumulators of a head on the CPU. */
 export type CountedHead = ReturnType<typeof newHead>;
 
-/** A statistic of attention's matrices: one column, with one value per head. */
+/** A statistic of the attention matrices: one column, with one value per head. */
 export interface AttentionStatistic extends StatisticText {
   /**
-   * WGSL expression for the bits of the value, a u32, computed from the head's `sums` (see merge.wgsl); every `sums.NAME` in it
-   * becomes a field. Default: the mean over rows of the sum with the statistic's name.
+   * WGSL expression of type u32 for the bits of the value, computed from the head's `sums` (see merge.wgsl). Every `sums.NAME`
+   * that it contains is declared as a field. Default: the mean over rows, from the sum that has the name of the statistic.
    */
   readonly column?: string;
-  /** The value in WebAssembly, from the head's sums (see simd.ts). Default: the mean as for `column`. */
+  /** The value in WebAssembly, computed from the head's sums (see simd.ts). Default: the same mean as for `column`. */
   readonly wasm?: (sums: SumsByName) => F64;
-  /** If the column is a mean, name of the sum that counts its rows. Default: `rows`, all counted rows. */
+  /** If the column is a mean, the name of the sum that counts the rows of the mean. Default: `rows`, all counted rows. */
   readonly over?: string;
-  /** Field name in the records of each matrix. Default: the statistic's name, in the pattern's records. */
+  /** The field's name in the log records, keyed by matrix. Default: the statistic's name, in the records of the pattern. */
   readonly log?: Partial<Record<AttentionMatrix, string>>;
-  /** If it is a mean over rows: the value of one row on the CPU; undefined if the row does not count. */
+  /** For a mean over rows: the value of one row on the CPU; undefined if the row is left out of the mean. */
   readonly row?: (row: CountedRow, repeated: number) => number | undefined;
-  /** The value of a head on the CPU. Default: the mean over its rows. */
+  /** The value of a head on the CPU. Default: the mean of `row` over the head's rows. */
   readonly head?: (head: CountedHead) => number;
-  /** Property that the attention must have for the statistic to be in its records. */
+  /** The statistic is recorded only if the attention has this property. Default: always. */
   readonly only?: "bernoulli" | "extra" | "repeated";
-  /** How the record of all heads combines their values. Default: the mean over the heads whose value is not NaN. */
+  /** How the record for all heads combines the heads' values. Default: the mean of the values that are not NaN. */
   readonly heads?: "max" | "sum";
-  /** Additional field of that record: the share of heads whose value is above a threshold. */
+  /** An additional field of the record for all heads: the share of heads whose value is above a threshold. */
   readonly share?: { readonly field: string; readonly above: number };
-  /** If every run draws a chart of it: its position among these charts, title and axis. */
+  /** If every run draws a chart of the statistic: the chart's title, axis and position among these charts. */
   readonly chart?: Required<StatisticText> & { readonly place: number; readonly title: string };
 }
 
@@ -133,7 +136,7 @@ const sumOf = (x: Float64Array): number => x.length > 0 ? x.reduce((a, b) => a +
 
 const FROM_0 = [0, Infinity] as const;
 
-/** The statistics of the pattern and the scores, in the order of their columns and fields. */
+/** The statistics of the pattern and the scores, in the order of the columns and of the fields in the log. */
 export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   entropy: {
     row: ({ entropy }) => entropy,
@@ -259,14 +262,14 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
 };
 
-/** WGSL expressions of the columns of a table's statistics, by default all of them. */
+/** The WGSL expressions of the columns of a table, by default for all its statistics. */
 export const columnsOf = (
   table: Readonly<Record<string, AttentionStatistic>>,
   names: readonly string[] = Object.keys(table),
 ): string[] =>
   names.map((name) => table[name].column ?? `mean(sums.${name}, sums.${table[name].over ?? "rows"})`);
 
-/** Values of the columns of a table's statistics in WebAssembly. */
+/** Computes the columns of a table in WebAssembly, by default for all its statistics. */
 export const wasmColumns =
   (table: Readonly<Record<string, AttentionStatistic>>, names: readonly string[] = Object.keys(table)) =>
   (sums: SumsByName): F64[] =>
@@ -281,35 +284,37 @@ const namesOf = (repeated: boolean): string[] =>
 /**
  * Names of the statistics of an attention matrix, in the order of a row of `attentionStatistics`.
  *
- * Averages are over the batch and over the query rows that see at least one key and in which no score is NaN and every
- * weight is finite; an average over no rows is NaN. A key whose score is -Infinity is not visible. n_i: number of visible keys
- * of row i; m_i = sum_j A_ij; p_i: the query's position among the keys, i, or i + S - T if aligned "bottom-right". Entropy,
- * effective keys and distance are those of A_ij / m_i, so that they mean the same for every activation; a row of mass 0 has
- * entropy 0, one effective key and distance 0. Learned keys (`extra`) have no position: they are never the key of `sink`,
- * `previous`, `self`, `induction` or `duplicate`, and only the distances exclude them, and rows that see no other key.
+ * Averages are taken over the batch and over the counted rows: query rows that see at least one key, have no NaN score, and
+ * have only finite weights. An average over no rows is NaN. A key whose score is -Infinity is not visible. Below, n_i is the
+ * number of visible keys of row i, m_i = sum_j A_ij, and p_i is the position of the query among the keys: i, or i + S - T if
+ * the causal mask is aligned "bottom-right". Entropy, effective keys and distance are computed from A_ij / m_i, so that they
+ * are comparable between activations; in a row of mass 0 they are 0, 1 and 0. Learned keys (`extra`) have no position. They
+ * are never the key of `sink`, `previous`, `self`, `induction` or `duplicate`. The distances ignore them, and leave out rows
+ * that see no other key; all other statistics include them.
  *
- * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: divided by ln n_i, over the rows with n_i >= 2
- * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); of undivided sigmoid, NaN for other activations
+ * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: entropy divided by ln n_i, over the rows with n_i >= 2
+ * - bernoulli_entropy: the mean of -(A ln A + (1 - A) ln(1 - A)) over visible j; only for undivided sigmoid, otherwise NaN
  * - rowmass, rowmass_std: mean and standard deviation (population) of m_i over rows
- * - max: max_j A_ij; argmax_distance: p_i - j of the largest weight, the first if equal
- * - sink, previous: A_ij of key 0 and of key p_i - 1, over the rows with p_i >= 1 (for sink only those that see key 0)
- * - self: A_ij of key p_i
- * - distance: sum_j A_ij (p_i - j), with A_ij divided by the mass on keys that have a position; effective_keys: exp(entropy)
- * - sparsity: share of the row's visible entries below 0.01 / n_i
- * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
- * - nonfinite, score_nonfinite: number of weights and of scores, over visible entries of all rows, that are NaN or infinite
- * - extra_mass: the learned keys' share of m_i, 0 if there are none
- * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean of sqrt(sum_ij A_ij^2) of each sample, over the
- *   samples that have such a row
+ * - max: max_j A_ij; argmax_distance: p_i - j for the key j of the largest weight (the first if several are equal)
+ * - sink, previous: A_ij for key 0 and for key p_i - 1, over the rows with p_i >= 1 (sink: only rows that see key 0)
+ * - self: A_ij for key p_i
+ * - distance: sum_j A_ij (p_i - j), with A_ij divided by the total weight of keys that have a position
+ * - effective_keys: exp(entropy)
+ * - sparsity: share of the row's visible entries that are below 0.01 / n_i
+ * - score_max, score_mean, score_std: over the finite visible scores, after the modifier and before the activation
+ * - nonfinite, score_nonfinite: numbers of weights and of scores that are NaN or infinite, over the visible entries of all rows
+ * - extra_mass: the share of learned keys in m_i; 0 if there are none
+ * - l2: sqrt(sum A_ij^2) over the counted rows of all samples; pnorm_mean: the mean over samples of sqrt(sum_ij A_ij^2), of the
+ *   samples that have a counted row
  */
 export const ATTENTION_STATISTICS: readonly string[] = namesOf(false);
 
 /**
- * The columns after {@link ATTENTION_STATISTICS} if the tokens repeat after L positions: induction and duplicate, A_ij of
- * keys p_i - L + 1 and p_i - L, over the rows with p_i >= L.
+ * The columns that follow {@link ATTENTION_STATISTICS} if the tokens repeat after L positions: induction and duplicate, which
+ * are A_ij for the keys p_i - L + 1 and p_i - L, over the rows with p_i >= L.
  */
 export const REPEATED_STATISTICS: readonly string[] = namesOf(true);
 
-/** Names of the columns for the given attributes. */
+/** The names of the columns for the given attributes. */
 export const columnNames = ({ repeated }: Pick<StatisticsAttrs, "repeated">): readonly string[] =>
   repeated > 0 ? [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS] : ATTENTION_STATISTICS;

@@ -1,5 +1,5 @@
-// Splits parts of a tensor into the chunks that invocations read. The host does this once: the kernel reads them from
-// a table and knows no shapes.
+// Splits parts of a tensor into chunks, each of which one invocation reads. The host does this once and passes the chunks to
+// the kernel in a table, so that the kernel does not depend on shapes.
 
 /** A part of a tensor that gets one row of statistics: consecutive samples of equal size. */
 export interface Segment {
@@ -9,35 +9,40 @@ export interface Segment {
   readonly samples: number;
   /** Elements per sample. */
   readonly size: number;
-  /** Rows of a sample that is not contiguous: a head of [B, T, H, d] has rows of length d, H d apart. */
+  /** The rows of a sample that is not contiguous. For example, a head of [B, T, H, d] has rows of length d at stride H d. */
   readonly rows?: Rows;
 }
 
-/** Rows of `length` elements, `every` elements from the start of one to the start of the next. */
+/** Rows of `length` elements that start every `every` elements. */
 export interface Rows {
   /** Elements per row. */
   readonly length: number;
-  /** Stride: elements between the starts of two rows. */
+  /** Stride: number of elements from the start of a row to the start of the next. */
   readonly every: number;
 }
 
-/** Rows of non-contiguous chunks, number of vec4s that such a row may touch, number of contiguous chunks, which come first. */
+/** The rows of the chunks that are not contiguous. */
 export interface RowsAttrs extends Rows {
+  /** Maximum number of vec4s that a row touches. */
   readonly fours: number;
+  /** Number of contiguous chunks, which precede the chunks of rows. */
   readonly contiguous: number;
 }
 
-/** Minimum size of a chunk in vec4s, and maximum number of chunks per sample: one invocation merges them one by one. */
+/** Minimum size of a chunk in vec4s, and maximum number of chunks per sample, which one invocation merges one by one. */
 const LEAST_FOURS = 256;
 const MOST_CHUNKS = 1024;
 
-/** Maximum number of chunks that share a range. On a GPU they interleave, so that adjacent invocations read adjacent memory. */
+/**
+ * Maximum number of chunks that share a range of elements. On a GPU their vec4s are interleaved, so that adjacent invocations
+ * read adjacent memory.
+ */
 const MOST_SHARES = 64;
 
-/** A chunk: its index among the `shares` chunks that share the `length` elements from `begin` on. */
+/** A chunk: number `share` of the `shares` chunks that split the range of `length` elements starting at element `begin`. */
 export type Chunk = readonly [share: number, shares: number, begin: number, length: number];
 
-/** Chunks of the elements from `begin` to before `end`. The tensor's vec4s begin at multiples of four elements. */
+/** The chunks of the elements from `begin` up to, but not including, `end`. A vec4 begins at a multiple of four elements. */
 function sampleChunks(begin: number, end: number): Chunk[] {
   const [first, last] = [Math.floor(begin / 4), Math.ceil(end / 4)];
   const each = Math.max(LEAST_FOURS, Math.ceil((last - first) / MOST_CHUNKS));
@@ -52,19 +57,19 @@ function sampleChunks(begin: number, end: number): Chunk[] {
   return chunks;
 }
 
-/** Number of vec4s that a row may touch: one more than its length implies if rows are not aligned to vec4s. */
+/** Maximum number of vec4s that a row touches. It is larger than length / 4 if the rows are not aligned to vec4s. */
 export function foursOf(parts: readonly Segment[], { length, every }: Rows): number {
   const aligned = [length, every, ...parts.map(({ offset }) => offset)].every((n) => n % 4 === 0);
   return aligned ? length / 4 : Math.floor((length + 6) / 4);
 }
 
-/** Chunks of a sample whose rows are not contiguous: they share the entire sample. */
+/** The chunks of a sample whose rows are not contiguous; all of them share the entire sample. */
 function rowChunks(begin: number, size: number, fours: number): Chunk[] {
   const shares = Math.ceil(fours / Math.max(LEAST_FOURS, Math.ceil(fours / MOST_CHUNKS)));
   return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
 }
 
-/** The chunks of all samples of all parts in order, number of chunks per sample, and rows of non-contiguous chunks. */
+/** The chunks of all samples of all parts in order, the number of chunks of each sample, and the `RowsAttrs` if any. */
 export function chunksOf(
   parts: readonly Segment[],
 ): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {

@@ -1,4 +1,4 @@
-// Statistics on the host: the kernels' mathematics, one chunk at a time.
+// Statistics on the host, with the same formulas as the kernels, one chunk at a time.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { RowsAttrs } from "./chunks.ts";
 import { EMPTY, merge, PARTIAL, type Partial, partialOf, summaryOf, TENSOR_TABLE } from "./table.ts";

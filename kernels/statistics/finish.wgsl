@@ -1,10 +1,10 @@
-// The statistics of the parts from those of their samples, one invocation per part.
+// Computes the statistics of each part from the partials of its samples, one invocation per part.
 @group(0) @binding(0) var<storage, read> samples: array<Partial>;
 // (first sample, number of samples, total number of elements)
 @group(0) @binding(1) var<storage, read> table: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> rows: array<f32>;
 
-// l2 of the elements times 2^-exponent.
+// The l2 norm of the elements, times 2^-exponent.
 fn norm_of(p: Partial) -> f32 {
   let mean = p.mean + p.compensation;
   return sqrt(p.m2 + f32(p.finite) * (mean * mean));
@@ -26,14 +26,14 @@ fn norm_of(p: Partial) -> f32 {
     let sample = samples[i];
     let scaled = norm_of(sample);
     let norm = scaled * power(sample.exponent);
-    // The sum may overflow float32 even if the mean does not.
+    // Scaled by 2^-all.exponent, because the sum of the norms may overflow float32 even if their mean does not.
     norms += scaled * power(sample.exponent - all.exponent);
     longest = max(longest, norm);
     shortest = select(min(shortest, norm), norm, i == first);
   }
   let n = f32(max(all.finite, 1u));
   let mean = all.mean + all.compensation;
-  // Equal elements have the deviation 0 and an exact mean.
+  // If all elements are equal, the deviation is 0 and the mean is exact.
   let equal = all.low == all.high;
   let some = all.finite > 0u;
   let at = STATISTICS * part;

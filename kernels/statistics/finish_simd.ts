@@ -1,8 +1,8 @@
-// Rows of statistics in WebAssembly, from the partials of chunks (see simd.ts), in doubles:
+// Rows of statistics in WebAssembly, computed in float64 from the partials of the chunks (see simd.ts):
 //
 //     mean = sum(n_i mean_i) / n,  m2 = sum(m2_i + n_i (mean_i - mean)^2),  sum of squares = sum(m2_i + n_i mean_i^2)
 //
-// Every sum runs over the chunks in order.
+// Every sum adds the chunks i in order.
 import type { Phase } from "../../src/graph/simd.ts";
 import { double, element, f32, type F64, f64, float, type Func, i32 } from "../../src/wasm/mod.ts";
 import { type I32, int, load, type Local, select } from "../../src/wasm/mod.ts";
@@ -12,14 +12,14 @@ import { PARTIAL, TENSOR_TABLE, type WasmSummary } from "./table.ts";
 /** Parts per block. */
 const PARTS = 4;
 
-/** The samples of a part: address of the first one's entry in the table, and their number. */
+/** The samples of a part: `first` is the address of the first sample's entry in the table, `count` their number. */
 interface Samples {
   readonly partials: I32;
   readonly first: I32;
   readonly count: I32;
 }
 
-/** Writes a loop over the partials of a part; the code of `end` runs after each sample. */
+/** Writes a loop over the partials of a part: `take` runs for each partial, and `end` after the last one of each sample. */
 function eachPartial(
   f: Func,
   { partials, first, count }: Samples,
@@ -35,7 +35,7 @@ function eachPartial(
 
 const finiteOf = (at: I32): F64 => f64.fromU(load("i32", at, AT.finite));
 
-/** All values that the columns' expressions use. */
+/** Computes all values that the expressions of the columns use. */
 function summaryOf(f: Func, samples: Samples, elements: I32): WasmSummary {
   const [finite, zeros] = [f.let(int(0)), f.let(int(0))];
   const sums = {
@@ -72,7 +72,7 @@ function summaryOf(f: Func, samples: Samples, elements: I32): WasmSummary {
     const distance = f.let(f64.sub(load("f64", at, AT.mean), mean));
     add(m2, f64.add(load("f64", at, AT.m2), f64.mul(f64.mul(distance, distance), finiteOf(at))));
   });
-  // Without finite elements the extremes are 0.
+  // If no element is finite, minimum and maximum are 0.
   const extreme = (x: Local<"f32">): F64 => f.let(f64.promote(select(finite, x, float(0))));
   return {
     ...{ n, mean, m2, longest, shortest, squares: sums.squares, norms: sums.norms },

@@ -1,4 +1,5 @@
-// Statistics of many tensors at once: one dispatch per tensor, which reads it once, and two for all tensors together.
+// Statistics of many tensors at once: one dispatch per tensor, which reads the tensor once, and two dispatches for all tensors
+// together.
 import { apply, formatSpec, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -12,23 +13,23 @@ import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
 import samplesWgsl from "./samples.wgsl" with { type: "text" };
 
-/** A tensor and the parts of it to summarise. */
+/** A tensor, and the parts of it whose statistics are computed. */
 export interface StatisticsInput {
   /** Any shape, f32. */
   readonly x: Tensor;
-  /** Parts, with one row of statistics each; they may overlap. Parts with `rows` come last, with equal values of `rows`. */
+  /** Each part gets one row of statistics. Parts may overlap. Parts with `rows` must come last and have equal `rows`. */
   readonly parts: readonly Segment[];
 }
 
-/** Number of vec4s that an invocation keeps in registers. A software adapter is as fast with 4: loads dominate. */
+/** Number of vec4s that an invocation keeps in registers. A software adapter is as fast with 4, because loads dominate. */
 const UNROLL = 16;
 
-/** Small workgroups on a software adapter, so that small tensors occupy more than one thread. */
+/** Invocations per workgroup: few on a software adapter, so that even small tensors are split over several threads. */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
 /**
- * Inputs: x and the table of its chunks; output: one partial per chunk, as bits (see partial.wgsl and simd.ts). Attributes: null
- * if all chunks are contiguous.
+ * Inputs: x and the table of its chunks. Output: one partial per chunk; its fields are stored as bits (see partial.wgsl and
+ * simd.ts). The attributes are null if all chunks are contiguous.
  */
 export const chunkStatisticsOp: Op<RowsAttrs | null> = {
   name: "chunk_statistics",
@@ -65,7 +66,7 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
 
 /** Attributes of the operation that merges the partials. */
 export interface FinishAttrs {
-  /** Number of samples of the part that has the most. */
+  /** Maximum number of samples in a part. */
   readonly mostSamples: number;
 }
 
@@ -133,24 +134,25 @@ function checkParts(x: Tensor, parts: readonly Segment[]): void {
   throw new UserError("statistics: expected all parts with rows to come last and to have equal rows.");
 }
 
-/** Smallest number of partials whose size is a multiple of ALIGN, so that a buffer can be bound after them. */
+/** Smallest number of partials whose total size is a multiple of ALIGN, so that a binding can start after them. */
 const ROWS_ALIGN = ALIGN / (PARTIAL & -PARTIAL);
 
-/** A table for a kernel, [rows, columns]. */
+/** A constant table for a kernel, u32 [rows, columns]. */
 function table(rows: readonly (readonly number[])[]): Tensor {
   return literal(Uint32Array.from(rows.flat()), [rows.length, rows[0].length], "u32");
 }
 
 /**
- * Statistics of parts of many tensors, at little more than the cost of reading each tensor once: one dispatch per tensor, and
- * two for all of them together.
+ * Statistics of parts of many tensors. They cost little more than reading each tensor once: there is one dispatch per tensor,
+ * and two for all of them together.
  *
  * Values are scaled by a power of two before squaring, so that a statistic is infinite only if its exact value overflows
- * float32. The order of every sum is fixed. A device may flush subnormal values to 0 in all statistics but the share of zeros.
+ * float32. The order of every sum is fixed. A device may flush subnormal values to 0 in all statistics except the share of
+ * zeros.
  *
- * @param summarised tensors of any shape, f32, and their parts
+ * @param summarised f32 tensors of any shape, and their parts
  * @returns f32 [parts, columns]: one row of {@link STATISTICS} per part of every tensor, in order
- * @throws {UserError} if a part is not inside its tensor, a tensor is not f32, or there is no part
+ * @throws {UserError} if a part is not inside its tensor, a tensor is not f32, or no parts are given
  * @see Chan, Golub, LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
  *
  * @example
@@ -186,7 +188,7 @@ export function statistics(summarised: readonly StatisticsInput[]): Tensor {
       samples.push([row, count]);
       row += count;
     }
-    // The next tensor's partials begin at a valid binding offset.
+    // The partials of the next tensor must begin at a valid binding offset.
     row = Math.ceil(row / ROWS_ALIGN) * ROWS_ALIGN;
   }
   if (parts.length === 0) {

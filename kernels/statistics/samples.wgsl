@@ -1,4 +1,4 @@
-// The partial of each sample, one invocation per sample: its chunks merged in order.
+// Computes the partial of each sample by merging those of its chunks in order, one invocation per sample.
 @group(0) @binding(0) var<storage, read> partials: array<Partial>;
 // (first partial, number of partials)
 @group(0) @binding(1) var<storage, read> table: array<vec2u>;

@@ -1,10 +1,10 @@
-// Statistics in WebAssembly. The partial of a chunk takes two passes over some 1000 elements, which stay in the L1 cache:
-// the first finds the mean m, the second sums d = x - m and d^2, so that a rounding error of m cancels:
+// Statistics in WebAssembly. The partial of a chunk takes two passes over about 1000 elements, which stay in the L1 cache. The
+// first pass computes the mean m; the second sums d = x - m and d^2, so that the rounding error of m cancels:
 //
 //     mean = m + sum(d) / n,  m2 = sum(d^2) - sum(d)^2 / n
 //
-// Sums of floats are added up as doubles every 1024 elements. A partial is 32 bytes; see `AT`. Doubles need none of the
-// exponents and compensations of partial.wgsl.
+// Every 1024 elements, the float32 sums are added to float64 sums. A partial has 32 bytes; see `AT`. With float64, the
+// exponents and compensations of partial.wgsl are not needed.
 import type { Phase } from "../../src/graph/simd.ts";
 import { element, type F32, f32, f32x4, f64, f64x2, type Func, i32 } from "../../src/wasm/mod.ts";
 import { type FunctionRef, type I32, i32x4, int, lanes, load, loadSplat } from "../../src/wasm/mod.ts";
@@ -12,13 +12,13 @@ import { type Local, type Module, select, type V128, v128, type Value } from "..
 import type { RowsAttrs } from "./chunks.ts";
 import { PARTIAL } from "./table.ts";
 
-/** Offsets in a partial, in bytes: counts of finite elements and of zeros (i32), extremes (f32), mean and m2 (f64). */
+/** Byte offsets in a partial: counts of finite elements and of zeros (i32), minimum and maximum (f32), mean and m2 (f64). */
 export const AT = { finite: 0, zeros: 4, low: 8, high: 12, mean: 16, m2: 24 } as const;
 
-/** Chunks per block, which take about 5 microseconds. */
+/** Chunks per block. A block takes about 5 microseconds. */
 const CHUNKS = 16;
 
-/** Elements between two additions of the sums to doubles. */
+/** Number of elements after which the float32 sums are added to the float64 sums. */
 const PIECE = 1024;
 
 /** The location of a chunk's elements: rows of `length` elements, the first at address `at`, `stride` bytes apart. */
@@ -29,12 +29,12 @@ interface Place {
   readonly stride: I32;
 }
 
-/** Takes four elements; with `only`, one element, which is in all lanes and counts in the lane of this mask. */
+/** Processes four elements. If `only` is defined, all lanes hold the same element, which counts only in the lane of `only`. */
 type Take = (x: V128, accumulator: number, only: V128 | undefined) => void;
 
 const FIRST_LANE = lanes([-1, 0, 0, 0]);
 
-/** Writes a loop over a chunk; `flush` runs often enough that sums of floats stay accurate, and at the end. */
+/** Writes a loop over a chunk. `flush` runs at the end, and before that often enough that float32 sums stay accurate. */
 function visit(f: Func, { at, rows, length, stride }: Place, take: Take, flush: () => void): void {
   const [row, rowsLeft, pending] = [f.let(at), f.let(rows), f.let(int(0))];
   const take4 = (address: I32, accumulators: number): void => {
@@ -63,7 +63,7 @@ function visit(f: Func, { at, rows, length, stride }: Place, take: Take, flush: 
   flush();
 }
 
-/** A sum of vectors in four accumulators of floats, and its total as a double. */
+/** A sum of vectors: four float32 accumulators, and their total in float64. */
 function summed(f: Func) {
   const parts = [0, 1, 2, 3].map(() => f.local("v128"));
   const total = f.local("v128");
@@ -93,17 +93,17 @@ interface First {
   readonly sum: Local<"f64">;
 }
 
-/** A careful pass divides by this so that sums cannot overflow; the second pass corrects the loss from subnormals. */
+/** A careful pass divides elements by this so that sums cannot overflow; the second pass corrects the rounding of subnormals. */
 const SHRUNK = 2 ** 11;
 
-/** The finite elements among those that count; undefined: all four. */
+/** The mask of the elements that count and, if `careful`, are finite. Undefined means all four. */
 function maskOf(f: Func, careful: boolean, x: V128, only: V128 | undefined): V128 | undefined {
   if (!careful) return only;
   const finite = f32x4.lt(f32x4.abs(x), Infinity);
   return f.let(only ? v128.and(finite, only) : finite);
 }
 
-/** Counts, extremes and the sum. Without `careful`, the sum is not finite if an element is not. */
+/** Computes counts, minimum, maximum and sum. Without `careful`, the sum is not finite if an element is not finite. */
 function firstPass(f: Func, place: Place, careful: boolean): First {
   const sum = summed(f);
   const [zeros, finite] = [f.local("v128"), f.local("v128")];
@@ -132,14 +132,14 @@ function firstPass(f: Func, place: Place, careful: boolean): First {
   };
 }
 
-/** 2^-e, where 2^e is the largest power of two not above the largest magnitude, such that both are normal floats. */
+/** 2^-e, where 2^e is the largest power of two up to the largest magnitude; e is clamped so that both are normal floats. */
 function scaleOf(f: Func, low: F32, high: F32): Local<"f32"> {
   const biased = f.let(i32.shrU(i32.bits(f32.abs(f32.max(f32.neg(low), high))), 23));
   f.set(biased, select(i32.gtU(biased, 253), int(253), select(biased, biased, int(1))));
   return f.let(f32.ofBits(i32.shl(i32.sub(254, biased), 23)));
 }
 
-/** Mean and m2. Elements are scaled, so that no square overflows. */
+/** Computes mean and m2. Elements are scaled so that no square overflows. */
 function secondPass(f: Func, place: Place, careful: boolean, { n, low, high, sum }: First) {
   const scale = scaleOf(f, low, high);
   const scales = f.let(f32x4.splat(scale));
@@ -166,7 +166,7 @@ function secondPass(f: Func, place: Place, careful: boolean, { n, low, high, sum
   };
 }
 
-/** Writes the partial of a chunk. The quick form leaves chunks with elements that are not finite to the careful one. */
+/** The function that writes the partial of a chunk. If the sum is not finite, it calls `careful` instead, if given. */
 function partialFunction(module: Module, careful?: FunctionRef): FunctionRef {
   return module.func({ params: ["i32", "i32", "i32", "i32", "i32"] }, (f, at, rows, length, stride, to) => {
     const place = { at, rows, length, stride };
@@ -190,7 +190,7 @@ function partialFunction(module: Module, careful?: FunctionRef): FunctionRef {
   });
 }
 
-/** The function that computes partials, by module: all tensors share it, because writing it takes longer than its callers. */
+/** The function that computes partials, keyed by module. All tensors share it, because generating it is slow. */
 const partialFunctions = new WeakMap<Module, FunctionRef>();
 
 function partialIn(module: Module): FunctionRef {
@@ -199,7 +199,7 @@ function partialIn(module: Module): FunctionRef {
   return known;
 }
 
-/** The location of a chunk of contiguous elements, from its row of the table. */
+/** The location of a chunk of contiguous elements, read from its row of the table. */
 function contiguous(f: Func, x: I32, row: I32): Place {
   const [share, shares, begin, size] = [0, 4, 8, 12].map((offset) => f.let(load("i32", row, offset)));
   // Shares begin at multiples of four elements of the tensor.
@@ -214,7 +214,7 @@ function contiguous(f: Func, x: I32, row: I32): Place {
   return { at: element(x, from), rows: int(1), length, stride: int(0) };
 }
 
-/** The location of a chunk of rows, one of the chunks that share a range of rows. */
+/** The location of a chunk of rows, read from its row of the table. The chunks that share a range split its rows. */
 function inRows(f: Func, x: I32, row: I32, { length, every }: RowsAttrs): Place {
   const [share, shares, begin, size] = [0, 4, 8, 12].map((offset) => f.let(load("i32", row, offset)));
   const count = f.let(i32.divU(size, length));

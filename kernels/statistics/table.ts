@@ -1,18 +1,18 @@
-// The table of tensor statistics, one entry per statistic, and their computation on the host. A new statistic is an entry
-// here, plus in partial.wgsl and simd.ts whatever a partial lacks for it.
+// The table of tensor statistics, one entry per statistic, and their computation on the host. To add a statistic, add an entry
+// here; if it needs a value that partials do not have yet, add that in partial.wgsl and simd.ts.
 import type { Values } from "../../src/graph/tensor.ts";
 import { double, type F64, f64, type I32, select } from "../../src/wasm/mod.ts";
 import type { Rows } from "./chunks.ts";
 
 /** How charts show a statistic. */
 export interface StatisticText {
-  /** Axis title, if it has a unit or the name is not enough. */
+  /** Axis title, for a statistic with a unit or with a name that does not explain itself. */
   readonly label?: string;
   /** Smallest and largest possible value. */
   readonly limits?: readonly [low: number, high: number];
 }
 
-/** The partial of no elements; see partial.wgsl. */
+/** The partial of an empty set; see partial.wgsl. */
 export const EMPTY = {
   finite: 0,
   zeros: 0,
@@ -67,7 +67,7 @@ function visit(
     }}
 }
 
-/** The partial of one chunk: two passes over it. */
+/** The partial of one chunk, computed in two passes. */
 export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
   const p = { ...EMPTY };
   let sum = 0;
@@ -92,11 +92,11 @@ export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
   return p;
 }
 
-/** l2 of the elements times 2^-exponent. */
+/** The l2 norm of the elements, times 2^-exponent. */
 const normOf = ({ finite, mean, compensation, m2 }: Partial): number =>
   Math.sqrt(m2 + finite * (mean + compensation) ** 2);
 
-/** Inputs of a part's statistics, named as finish.wgsl's variables, and the l2 norm of each sample. */
+/** The values that a part's statistics are computed from, named as in finish.wgsl, and the l2 norm of each sample. */
 export function summaryOf(samples: readonly Partial[], elements: number) {
   const all = samples.reduce(merge, EMPTY);
   const { low, high } = all.finite ? all : { low: 0, high: 0 };
@@ -112,42 +112,51 @@ export function summaryOf(samples: readonly Partial[], elements: number) {
   };
 }
 
-/** Inputs of a part's statistics in WebAssembly; see finish_simd.ts. Each is cheap to use several times. */
+/** The values that a part's statistics are computed from in WebAssembly; see finish_simd.ts. Each may be used several times. */
 export interface WasmSummary {
-  /** Numbers of all elements, of those that are 0, of the finite ones, and of the finite ones, but at least 1. */
+  /** Number of elements. */
   readonly elements: F64;
+  /** Number of elements that are 0. */
   readonly zeros: F64;
+  /** Number of finite elements. */
   readonly finite: F64;
+  /** max(finite, 1) */
   readonly n: F64;
   /** 1 if all finite elements are equal, else 0. */
   readonly equal: I32;
-  /** Smallest and largest finite element; 0 if there is none. */
+  /** Smallest finite element; 0 if there is none. */
   readonly low: F64;
+  /** Largest finite element; 0 if there is none. */
   readonly high: F64;
-  /** Mean, sum of squared distances from it, and sum of squares of the finite elements. */
+  /** Mean of the finite elements. */
   readonly mean: F64;
+  /** Sum of the squared distances of the finite elements from their mean. */
   readonly m2: F64;
+  /** Sum of the squares of the finite elements. */
   readonly squares: F64;
-  /** Number of samples; sum, largest and smallest of their l2 norms. */
+  /** Number of samples. */
   readonly samples: F64;
+  /** Sum of the l2 norms of the samples. */
   readonly norms: F64;
+  /** Largest l2 norm of a sample. */
   readonly longest: F64;
+  /** Smallest l2 norm of a sample. */
   readonly shortest: F64;
 }
 
 /** A statistic of any tensor. */
 export interface TensorStatistic extends StatisticText {
-  /** WGSL expression of the value, in finish.wgsl. */
+  /** WGSL expression for the value; it uses the variables of finish.wgsl. */
   readonly column: string;
   /** The value on the host. */
   readonly host: (summary: ReturnType<typeof summaryOf>) => number;
   /** The value in WebAssembly. */
   readonly wasm: (summary: WasmSummary) => F64;
-  /** True if it is over all elements, and so defined even if none is finite. */
+  /** True if the statistic covers all elements, so that it is defined even if none is finite. */
   readonly ofAll?: true;
 }
 
-/** The statistics of a tensor, in the order of their columns and fields. */
+/** The statistics of a tensor, in the order of the columns and of the fields in the log. */
 export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
   mean: {
     column: "select(mean * unit, all.low, equal)",
@@ -215,9 +224,9 @@ export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
 /**
  * Names of the statistics, in the order of a row.
  *
- * Over the finite elements of a part: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms = sqrt(mean x^2), l2 =
- * sqrt(sum x^2); over all elements: zeros, the share that is 0 or -0, and nonfinite, the number of NaN and infinities.
- * pnorm_mean, pnorm_max and pnorm_min are mean, largest and smallest l2 norm of the samples, each over its finite elements.
- * If no element is finite, everything except zeros and nonfinite is 0.
+ * Computed from the finite elements of a part: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms = sqrt(mean x^2) and
+ * l2 = sqrt(sum x^2). Computed from all elements: zeros, the share of elements that are 0 or -0, and nonfinite, the number of
+ * NaN and infinities. pnorm_mean, pnorm_max and pnorm_min are the mean, largest and smallest l2 norm of the samples, where the
+ * norm of a sample is that of its finite elements. If no element is finite, all statistics except zeros and nonfinite are 0.
  */
 export const STATISTICS: readonly string[] = Object.keys(TENSOR_TABLE);
