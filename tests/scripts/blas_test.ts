@@ -33,7 +33,7 @@ Deno.test({
   ignore: !HAS_COMPILER,
   fn: () =>
     inFolder(async (folder) => {
-      const blas = await compileBlas(folder, "plain");
+      const blas = await compileBlas(folder, "openblas");
       const logs: string[] = [];
       for (const threads of ["1", "3"]) {
         const args = [...RUN, "--blas", blas, "--threads", threads, "output.dir=runs"];

@@ -64,7 +64,7 @@ export function taskArguments(name: (typeof SCRIPTS)[number], without?: string):
   assert.deepEqual([deno, run], ["deno", "run"]);
   const path = rest.pop()!;
   const flags = rest.filter((flag) => without === undefined || !flag.startsWith(without));
-  assert.ok(rest.every((flag) => /^--allow-(read|write|env|net|run|sys)\b/.test(flag)), rest.join(" "));
+  assert.ok(rest.every((flag) => /^--allow-(read|write|env|net|run|sys|ffi)\b/.test(flag)), rest.join(" "));
   const config = new URL("deno.json", ROOT).pathname;
   return ["run", "--no-prompt", "--config", config, ...flags, new URL(path, ROOT).pathname];
 }
