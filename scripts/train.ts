@@ -219,8 +219,8 @@ function reportAndExitCode(trained: TrainResult, { stop, say, blas }: Ending): n
     return DIVERGED;
   }
   if (finished || stop.signal.reason === "closed pipe") return 0;
-  const again = `deno task ${blas ? "train_native" : "train"}`;
-  cli.tellLine(stoppedMessage(trained, `Resume with: ${again} --resume ${folder.path}`));
+  const again = blas ? `train_native --blas ${blas.path}` : "train";
+  cli.tellLine(stoppedMessage(trained, `Resume with: deno task ${again} --resume ${folder.path}`));
   return 130;
 }
 
