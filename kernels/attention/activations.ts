@@ -1,5 +1,5 @@
-// The choices of attention's options: types, schema, oracle, kernels and messages are derived from this table. A new element-wise
-// activation is one entry here; a row-normalised one also has its own file.
+// The allowed values of attention's options. Types, schema, reference implementation, kernels and messages are derived from
+// this table. A new element-wise activation needs one entry here; a row-normalised activation also needs a file of its own.
 import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
 import type { ElementwiseActivation, NormalisedActivation } from "./activation.ts";
 import { entmax15 } from "./entmax15.ts";
@@ -13,9 +13,9 @@ const elementwise = (fields: Omit<ElementwiseActivation, "normalised">): Element
   return { normalised: false, ...fields };
 };
 
-/** Choices of attention's options, by option and then by name. */
+/** The allowed values of attention's options, keyed by option and then by name. */
 export const ATTENTION_CHOICES = {
-  /** How the scores of a row become its weights. */
+  /** The function that computes the weights of a row from its scores. */
   activation: {
     softmax: softmax("e^s / (sum of e^s over the row)", -Infinity) as NormalisedActivation,
     /** Softmax with an extra logit of 0, which takes weight but has no value vector. */
@@ -26,7 +26,7 @@ export const ATTENTION_CHOICES = {
       expression: sigmoid(SCORE),
       definition: [logistic, (s) => logistic(s) * (1 - logistic(s))],
       logistic: true,
-      // Initial weights are near 1 / keys (Ramapuram et al. 2024).
+      // With this bias the initial weights are close to 1 / keys (Ramapuram et al. 2024).
       autoBias: (keys) => -Math.log(keys),
     }) as ElementwiseActivation,
     relu: elementwise({
@@ -42,15 +42,15 @@ export const ATTENTION_CHOICES = {
       zeroBelow0: true,
     }) as ElementwiseActivation,
   },
-  /** Divisor of element-wise weights, given n, the number of visible keys of the row; also as WGSL. */
+  /** The divisor of element-wise weights, given n, the row's number of visible keys; also as WGSL. */
   divide: {
     none: { divisor: (_n: number): number => 1, wgsl: "1f" },
     n: { divisor: (n: number): number => n, wgsl: "n" },
     sqrt_n: { divisor: (n: number): number => Math.sqrt(n), wgsl: "sqrt(n)" },
   },
   /**
-   * Gradient ds_j of a score, given w = w_j and W = sum_k w_k of the activation's Jacobian, da = dL/da_j, and
-   * inner = sum_k w_k da_k / W; also as WGSL. `lateral`: it uses entries off the Jacobian's diagonal, and so inner.
+   * The gradient ds_j of a score, given w = w_j and W = sum_k w_k of the activation's Jacobian, da = dL/da_j, and
+   * inner = sum_k w_k da_k / W; also as WGSL. `lateral`: whether it uses off-diagonal entries of the Jacobian, and so inner.
    */
   backward: {
     exact: {
@@ -58,13 +58,13 @@ export const ATTENTION_CHOICES = {
       scoreGradient: (w: number, _W: number, da: number, inner: number): number => w * (da - inner),
       wgsl: "share(a) * (da - delta)",
     },
-    /** Only the diagonal of the Jacobian, without the sum over the row. */
+    /** Uses only the diagonal of the Jacobian, without the sum over the row. */
     diag: {
       lateral: false,
       scoreGradient: (w: number, W: number, da: number, _inner: number): number => w * (1 - w / W) * da,
       wgsl: "a * (1f - a) * da",
     },
-    /** Straight-through: the gradient of the weight is used as that of the score, on visible keys. */
+    /** Straight-through: for visible keys, the gradient of the score is that of the weight. */
     ste: {
       lateral: false,
       scoreGradient: (_w: number, _W: number, da: number, _inner: number): number => da,
@@ -84,7 +84,7 @@ export const ATTENTION_CHOICES = {
   },
 };
 
-/** Allowed values of an option of attention: `AttentionChoice<"divide">` is "none", "n" or "sqrt_n". */
+/** The allowed values of an option of attention: `AttentionChoice<"divide">` is "none", "n" or "sqrt_n". */
 export type AttentionChoice<Option extends keyof typeof ATTENTION_CHOICES> =
   keyof typeof ATTENTION_CHOICES[Option];
 
@@ -92,7 +92,7 @@ export type AttentionChoice<Option extends keyof typeof ATTENTION_CHOICES> =
  * @category Attention */
 export type AttentionActivation = AttentionChoice<"activation">;
 
-/** The activations by name. */
+/** The activations, keyed by name. */
 export const ACTIVATIONS: Readonly<
   Record<AttentionActivation, ElementwiseActivation | NormalisedActivation>
 > = ATTENTION_CHOICES.activation;
@@ -114,6 +114,6 @@ export function attentionNames<Option extends keyof typeof ATTENTION_CHOICES>(
   return names as [AttentionChoice<Option>, ...AttentionChoice<Option>[]];
 }
 
-/** Whether the name is that of a row-normalised activation. */
+/** True if this is the name of a row-normalised activation. */
 export const isNormalisedName = (name: string): boolean =>
   Object.hasOwn(ACTIVATIONS, name) && ACTIVATIONS[name as AttentionActivation].normalised;

@@ -1,5 +1,5 @@
-// The block mask of a mask that depends on data: for each tile of BLOCK x BLOCK pairs 0 if none is visible, 2 if all are,
-// else 1.
+// Computes the block mask of a mask that depends on data. The entry of a tile of BLOCK x BLOCK pairs is 0 if no pair is
+// visible, 2 if all pairs are visible, else 1.
 @group(0) @binding(0) var<storage, read_write> blocks: array<u32>;
 //! insert EXTRAS
 

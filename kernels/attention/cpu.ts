@@ -1,4 +1,4 @@
-// Attention and its gradients on the CPU, row by row: the oracle of the tiled kernels.
+// Attention and its gradients on the CPU, row by row. The tiled kernels are tested against this implementation.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { entryAt, toFunction } from "../expression/expression.ts";
 import { ATTENTION_CHOICES } from "./activations.ts";
@@ -8,7 +8,7 @@ import type { AttentionContext, Row } from "./rows.ts";
 import { type AttentionAttrs, hasRowTerm, isNormalised, shareOf } from "./sizes.ts";
 import { learnedSpecs, type TableGradientAttrs, tableOffsets, tableSlopes } from "./tables.ts";
 
-/** Computes z and, if they are outputs, the row terms and inner values (see `keepsInner`). */
+/** Computes z and, if they are among the outputs, the row terms and the inner values (see `keepsInner`). */
 export function attentionCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
@@ -38,10 +38,10 @@ export function attentionCpu(
   });
 }
 
-/** Called with a visible pair: its weight after dropout, its raw score, and the gradient `ds` of its modified score. */
+/** Receives a visible pair (row, j): its weight after dropout, its raw score, and the gradient `ds` of its modified score. */
 export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
-/** Calls `visit` for every visible pair, row by row; a pair whose score is -Infinity is not visible. */
+/** Calls `visit` for every visible pair, row by row. A pair with the score -Infinity is not visible. */
 export function forPairs(
   context: AttentionContext,
   [q, k, v, dz]: readonly Floats[],
@@ -75,7 +75,7 @@ export function forPairs(
   });
 }
 
-/** The gradient of the raw score, from that of the modified score. */
+/** The gradient of the raw score, given the gradient `ds` of the modified score. */
 function throughModifier(
   { modifierDerivative, tables }: AttentionContext,
   { batch, head, i }: Row,
@@ -86,7 +86,7 @@ function throughModifier(
   return ds * modifierDerivative(raw, batch, head, i, j, ...tables);
 }
 
-/** Computes dq, dk, dv and, if the gradient is exact, delta_i = dz_i . inner_i. */
+/** Computes dq, dk, dv and, if `isExact`, delta_i = dz_i . inner_i. */
 export function gradientCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],

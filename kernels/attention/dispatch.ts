@@ -1,4 +1,4 @@
-// Builds the dispatches of the attention kernels: schedules, constants, and the code of expressions.
+// Builds the dispatches of the attention kernels: schedules, constants, and the code generated from expressions.
 import { type Dispatch, type Ref, type Target, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import { derivative, type Expression, type Lookup, replace } from "../expression/expression.ts";
 import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
@@ -28,7 +28,7 @@ import {
 import { tableSlopes } from "./tables.ts";
 import weightGradientsWgsl from "./weight_gradients.wgsl" with { type: "text" };
 
-/** Fragments that the kernels insert. */
+/** WGSL fragments that the kernels insert. */
 const FRAGMENTS = {
   COMMON: commonWgsl,
   PAIR: pairWgsl,
@@ -51,18 +51,19 @@ export interface Kernel {
   readonly label: string;
   readonly source: string;
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
-  /** Number of float32 values per row of each buffer that is read by `load_NAME` (see `loadFunctions`). */
+  /** Number of float32 values per row, keyed by the NAME of each buffer that `load_NAME` reads (see `loadFunctions`). */
   readonly loads: Readonly<Record<string, number>>;
-  /** Number of rows per head, which are distributed over invocations, and number of heads in the batch (B H or B HKV). */
+  /** Number of rows per head. The rows are distributed over invocations. */
   readonly length: number;
+  /** Number of heads in the batch: B H or B HKV. */
   readonly heads: number;
   /** Number of float32 values that an invocation keeps in registers per row. */
   readonly valuesPerRow: number;
-  /** Maximum number of rows per invocation if `valuesPerRow` is 64; inversely proportional to it for longer rows. */
+  /** Maximum number of rows per invocation if `valuesPerRow` is at most 64; proportionally fewer for longer rows. */
   readonly maxRows: number;
-  /** Iterations of an invocation's loop (over keys if rows are queries, else over queries); `of`: the sizes they depend on. */
+  /** Iterations of an invocation's loop over keys (or queries, if rows are keys); `of` names the sizes in messages. */
   readonly iterations: { readonly count: number; readonly of: string };
-  /** Number of inputs of the operation before its extras. */
+  /** Number of inputs of the operation that precede its extra inputs. */
   readonly inputs: number;
 }
 
@@ -93,8 +94,8 @@ export function gradientInputs(
 
 /**
  * WGSL functions `load_NAME(at, e)`, which return the e-th vec4f, padded with zeros, of the row of `size` values that starts
- * at offset `at`. If `size` is a multiple of 4, the buffer's items, `NAME_item`, are vec4f: a software adapter loads them
- * twice as fast as single values.
+ * at offset `at`. If `size` is a multiple of 4, the type `NAME_item` of the buffer's items is vec4f, which a software adapter
+ * loads twice as fast as single values.
  */
 function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   return Object.entries(buffers).map(([name, size]) => {
@@ -107,7 +108,7 @@ function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   }).join("\n");
 }
 
-/** Prefixes the names of tables, which could clash with other names in the kernels. */
+/** Prefixes the names of tables, because they could clash with other names in the kernels. */
 export function inKernel(e: Expression): Expression {
   return replace(e, (x) => {
     if (x.kind !== "lookup") return undefined;
@@ -115,15 +116,15 @@ export function inKernel(e: Expression): Expression {
   });
 }
 
-/** Variables with integer values, which are never NaN: indices of sample, head, query row and key. */
+/** Variables that are never NaN, because they are integers: the indices of sample, head, query row and key. */
 const INTEGERS = new Set(["b", "h", "i", "j"]);
 
 const pairCode = (e: Expression): string => toWgsl(inKernel(e), INTEGERS);
 
-/** WGSL of a mask, of type bool. */
+/** WGSL expression of type bool for a mask. */
 export const maskCode = (mask: Expression): string => toWgslCondition(inKernel(mask), INTEGERS);
 
-/** Bindings and declarations of the extra inputs, which start at input `first`, and the functions that use them. */
+/** Bindings of the extra inputs, which start at input `first`; the code declares them and the functions that use them. */
 export function extraBindings(
   attrs: AttentionAttrs,
   first: number,
@@ -215,8 +216,9 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 }
 
 /**
- * Rows per invocation: at most `maxRows`, fewer if a row has more than 64 values. The rows of a head (of a tile, if there is a
- * block mask) are divided evenly among invocations. On a hardware GPU, which has few registers, an invocation has one row.
+ * Number of rows per invocation: at most `maxRows`, and fewer if a row has more than 64 values. The rows of a head (or of a
+ * tile, if there is a block mask) are divided evenly among invocations. On a hardware GPU, which has few registers, each
+ * invocation computes one row.
  */
 function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, blocks: boolean): number {
   if (target.kind === "gpu") return 1;
@@ -225,7 +227,7 @@ function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, bloc
   return Math.ceil(length / Math.ceil(length / limit));
 }
 
-/** The dispatch of a kernel: with tiles in workgroup memory on a hardware GPU, rows in registers on a software adapter. */
+/** The dispatch of a kernel. Tiles are kept in workgroup memory on a hardware GPU, rows in registers on a software adapter. */
 export function attentionDispatch(
   kernel: Kernel,
   sizes: AttentionSizes,
@@ -238,7 +240,7 @@ export function attentionDispatch(
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);
   const [D4, V4] = [Number(constants.D4), Number(constants.V4)];
-  // Both tiles fit in half of the workgroup memory that every device has; the tile divides BLOCK.
+  // The tiles of keys and values take at most half of the workgroup memory that every device has; their length divides BLOCK.
   const tile = tiled ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
   const extra = extraBindings(attrs, kernel.inputs);
   return {

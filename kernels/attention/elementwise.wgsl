@@ -1,4 +1,4 @@
-// Element-wise activations (see activation.ts): the row term is the reciprocal of the divisor of the row's weights.
+// Element-wise activations (see activation.ts). The row term is 1 / divisor, the factor of the row's weights.
 //! part WEIGHT
 fn activation(score: f32) -> f32 {
   return
@@ -10,7 +10,7 @@ fn activation_derivative(score: f32) -> f32 {
 //! insert PHI_DERIVATIVE
   ;
 }
-/** Divisor of a row's weights, given n, the number of its visible keys. */
+/** The divisor of a row's weights, given n, the row's number of visible keys. */
 fn divisor(n: f32) -> f32 {
   return
 //! insert DIVISOR

@@ -1,13 +1,13 @@
-// alpha-entmax with alpha = 1.5 (Peters, Niculae and Martins 2019): weights of a row that can be exactly 0.
+// alpha-entmax with alpha = 1.5 (Peters, Niculae and Martins 2019), a normalised activation whose weights can be exactly 0.
 import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import entmax15Wgsl from "./entmax15.wgsl" with { type: "text" };
 
-/** Maximum number of loops over the keys to find tau: one for the largest score, then at most 12 (measured, 65,536 keys). */
+/** Maximum number of loops over the keys to find tau: one for the largest score, then 12 at most (measured for 65,536 keys). */
 const PASSES = 16;
 
 /**
- * One step x from a lower bound `tau` towards the root, computed from the keys with d_j = s_j/2 - tau > 0. If all of these
- * keys stay in the support, x is the root of sum (d_j - x)^2 = 1, which is exact; else it is Newton's step, which never
+ * Computes a step from a lower bound `tau` towards the root, from the keys with d_j = s_j/2 - tau > 0. If all of these keys
+ * stay in the support, the step is the exact solution x of sum (d_j - x)^2 = 1; else it is a Newton step, which never
  * overshoots, because the sum is convex.
  */
 function stepOf(scores: Float64Array, n: number, tau: number): { step: number; isRoot: boolean } {
@@ -38,7 +38,10 @@ function tauOf(scores: Float64Array, n: number): number {
   return tau;
 }
 
-/** tau by sorting (Peters, Niculae and Martins 2019, algorithm 2): that of the largest support whose s_j/2 all exceed it. */
+/**
+ * tau, computed by sorting (Peters, Niculae and Martins 2019, algorithm 2): the tau of the k largest scores, for the largest k
+ * such that this tau is at most the k-th largest s_j/2.
+ */
 function tauBySorting(scores: readonly number[]): number {
   if (!scores.every(Number.isFinite)) return NaN;
   const sorted = scores.map((s) => s / 2).sort((a, b) => b - a);
@@ -55,7 +58,7 @@ function tauBySorting(scores: readonly number[]): number {
 }
 
 /**
- * a_j = max(0, s_j/2 - tau)^2, where tau, the row term, is such that the row sums to 1. The Jacobian is
+ * a_j = max(0, s_j/2 - tau)^2, where tau is chosen so that the row sums to 1; tau is the row term. The Jacobian is
  * diag(u) - u u^T / sum(u) with u_j = sqrt(a_j).
  */
 export const entmax15: NormalisedActivation = {

@@ -1,4 +1,4 @@
-// entmax15 (see entmax15.ts): the row term is tau, computed by several loops over the keys, so that no row of scores is
+// entmax15 (see entmax15.ts). The row term is tau, which several loops over the keys compute, so that no row of scores need be
 // stored.
 //! part WEIGHT
 fn weight(score: f32, tau: f32) -> f32 {
@@ -20,7 +20,7 @@ fn share(a: f32) -> f32 { return sqrt(a); }
 //! end
   }
 //! for r in 0..ROWS
-  // Start below the root: at tau the squares sum to 1, so that of the largest score is at most 1.
+  // Start below the root: at tau the squares sum to 1, so the square for the largest score is at most 1.
   var tau$r = row_max$r - 1f;
   var searching$r = row_max$r > MASKED && !nonfinite$r;
 //! end
@@ -33,7 +33,7 @@ fn share(a: f32) -> f32 { return sqrt(a); }
     var smallest$r = -MASKED;
 //! end
     for (var first = begin; first < limit; first += TILE) {
-      // Sums by tile first, then by row: long sums of similar values would round in the same direction at every step.
+      // Each tile is summed separately: a long sum of similar values would be rounded in the same direction at each step.
 //! for r in 0..ROWS
       var tile_sum$r = 0f;
       var tile_square$r = 0f;
@@ -57,8 +57,8 @@ fn share(a: f32) -> f32 { return sqrt(a); }
     }
     searching = false;
 //! for r in 0..ROWS
-    // The root of sum (above - x)^2 = 1, which is exact if all of these keys stay in the support; else Newton's step, which
-    // never overshoots the root, because the sum is convex. After a long step the root has lost digits: iterate once more.
+    // If all of these keys stay in the support, the solution x of sum (above - x)^2 = 1 is exact; else take a Newton step,
+    // which never overshoots, because the sum is convex. After a long step the solution is inaccurate: iterate once more.
     let excess$r = squares$r - 1f;
     let radicand$r = sum$r * sum$r - count$r * excess$r;
     let root$r = excess$r / (sum$r + sqrt(max(radicand$r, 0f)));
@@ -71,7 +71,7 @@ fn share(a: f32) -> f32 { return sqrt(a); }
 //! end
   }
 //! for r in 0..ROWS
-  // tau of a row without visible keys is above every score; of a row with a score that is not finite it is NaN.
+  // For a row without visible keys, tau is larger than any score. For a row with a score that is not finite, tau is NaN.
   tau$r = select(tau$r, -MASKED, row_max$r <= MASKED);
   tau$r = select(tau$r, f32_of_bits(0x7fc00000u), nonfinite$r);
 //! end

@@ -1,5 +1,5 @@
-// Modified score of each row with key j, and whether the pair is visible. Reads keys from the buffer: for loops that
-// cannot share tiles, because their length differs between invocations.
+// The modified score s of each row and key j, and whether the pair is visible. Keys are read from the buffer, because this code
+// is for loops whose length differs between invocations, which cannot share tiles.
       let state = block_state(batch, head, first_row / BLOCK, j / BLOCK);
       let k_at = key_row(batch, j, kv_head) * D;
 //! for r in 0..ROWS

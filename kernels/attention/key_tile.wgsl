@@ -1,4 +1,5 @@
-// Loads the tile of keys from `first`: its entry of the block mask, its rows in workgroup memory, and its end.
+// Prepares the tile of keys that starts at `first`: reads its entry of the block mask into `state`, loads its rows into
+// workgroup memory, and sets its exclusive end.
     let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
 //! if TILED
     for (var x = lane; x < TILE * D4; x += LANES) {

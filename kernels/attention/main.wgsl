@@ -1,6 +1,6 @@
-// Start of the attention kernels: each invocation computes ROWS rows (queries, or keys in key_gradient.wgsl) of one sample and
-// head. It loops over the range of keys (or queries) that the rows `low` to `high` can see: the rows of the invocation, or all
-// rows of its workgroup if the workgroup shares tiles.
+// The beginning of the attention kernels. Each invocation computes ROWS rows (queries, or keys in key_gradient.wgsl) of one
+// sample and head. It loops over the range of keys (or queries) that any row from `low` to `high` can see. These are its own
+// rows, or all rows of its workgroup if the workgroup shares tiles.
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(global_invocation_id) id: vec3u,

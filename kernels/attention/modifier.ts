@@ -1,4 +1,4 @@
-// Score modifiers, which change a score before the activation, and masks, which select the visible pairs. Each is an
+// Score modifiers, which change a score before the activation, and masks, which select the visible pairs. Each consists of an
 // expression and the tables that it reads; users can write their own.
 import { parseExpression } from "../expression/text.ts";
 import { literal } from "../../src/graph/structure.ts";
@@ -8,27 +8,28 @@ import * as e from "../expression/expression.ts";
 import type { Expression, Term } from "../expression/expression.ts";
 
 /**
- * A function of the score s at (b, h, i, j), and the tensors it looks up. i is the query's position among the keys: its row
- * in the call, plus S - T if the call is aligned "bottom-right". `row` is the row itself, 0 to T - 1.
+ * A function that changes the score of a pair, and the tables that it reads. b is the sample, h the head, j the key, and i the
+ * position of the query among the keys: its row in the call, plus S - T if the call is aligned "bottom-right". `row` is the
+ * row itself, 0 to T - 1.
  * @category Attention
  */
 export interface ScoreModifier {
-  /** Over `score`, `b`, `h`, `i`, `j`, `row` and lookups. */
+  /** The new score, an expression in `score`, `b`, `h`, `i`, `j`, `row` and lookups. */
   readonly expression: Expression;
-  /** Tables by the names that lookups use; learned tables get gradients. */
+  /** The tables, keyed by the names that lookups use. Learned tables get gradients. */
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
 /** A pair (i, j) of sample b and head h is visible if the expression is not 0. i is as in {@link ScoreModifier}.
  * @category Attention */
 export interface Mask {
-  /** Over `b`, `h`, `i`, `j`, `row` and lookups. */
+  /** An expression in `b`, `h`, `i`, `j`, `row` and lookups. */
   readonly expression: Expression;
-  /** Tables by the names that lookups use. */
+  /** The tables, keyed by the names that lookups use. */
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** Variables of a score modifier; a mask has all but `score`. */
+/** The variables of a score modifier. A mask has all of them except `score`. */
 export const MODIFIER_NAMES: readonly string[] = ["score", "b", "h", "i", "j", "row"];
 const [SCORE, B, H, I, J, ROW] = MODIFIER_NAMES.map(e.variable);
 
@@ -38,13 +39,14 @@ function at(name: string, table: Tensor, ...indices: Term[]): Expression {
 }
 
 /**
- * Creates a custom score modifier. The kernels, the CPU function and all derivatives are generated from the expression. Pairs
- * for which it gives -Infinity are not visible, as if masked.
+ * Creates a custom score modifier. The kernels, the CPU function and all derivatives are generated from the expression. A pair
+ * for which it gives -Infinity is not visible, as if it were masked.
  *
- * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and entries of `tables`, as text or built with `expr`; i and j are
- *   positions, so a table indexed by i has one entry per position, a table indexed by `row` one per query of the call
- * @param tables tensors by name; a learned table is an ordinary parameter
- * @throws {UserError} for an unknown variable or table; the message suggests the nearest name
+ * @param expression the new score, as text or built with `expr`; it may use `score`, `b`, `h`, `i`, `j`, `row` and entries of
+ *   `tables`. i and j are positions: a table indexed by i has one entry per position, a table indexed by `row` one per query
+ *   of the call
+ * @param tables tensors, keyed by name; a learned table is an ordinary parameter
+ * @throws {UserError} for an unknown variable or table; the message suggests a similar name
  *
  * @example A learned penalty on distance, one slope per head
  * ```ts
@@ -63,7 +65,7 @@ export function modifier(
 }
 
 /**
- * Creates a custom mask: a pair is visible if the expression over `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
+ * Creates a custom mask: a pair is visible if the expression in `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
  *
  * @example
  * ```ts
@@ -112,7 +114,7 @@ function checked(
   return expression;
 }
 
-/** Merges the tables of several expressions; if one name means different tensors, the later ones are renamed. */
+/** Merges the tables of several expressions. If tables of the same name differ, the later ones are renamed. */
 export function merge(
   parts: readonly (ScoreModifier | Mask)[],
 ): { expressions: Expression[]; tables: Record<string, Tensor> } {
@@ -131,7 +133,7 @@ export function merge(
   return { expressions, tables };
 }
 
-/** Renames the tables of an expression, also inside indices. */
+/** Renames the tables of an expression, including those inside indices. */
 function withTables(expression: Expression, names: ReadonlyMap<string, string>): Expression {
   return e.replace(expression, (x) => {
     if (x.kind !== "lookup") return undefined;
@@ -143,7 +145,7 @@ function withTables(expression: Expression, names: ReadonlyMap<string, string>):
   });
 }
 
-/** Applies the modifiers in order: the score of each is the result of the one before. */
+/** Applies the modifiers in order: each gets the result of the previous one as its score. */
 export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
   const { expressions, tables } = merge(modifiers);
   return {
@@ -152,21 +154,21 @@ export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
   };
 }
 
-/** Pairs that are visible under every mask. */
+/** A mask under which a pair is visible if it is visible under all of these masks. */
 export function andMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, b, 0)), tables };
 }
 
-/** Pairs that are visible under at least one mask. */
+/** A mask under which a pair is visible if it is visible under at least one of these masks. */
 export function orMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, 1, b)), tables };
 }
 
 /**
- * Rewrites an expression for the kernels, whose i is the row: i becomes i + `shift`, the position of the query, and `row`
- * becomes i.
+ * Rewrites an expression for the kernels, where i is the row of the query: the position i is replaced by i + `shift`, and
+ * `row` by i.
  */
 export function overRows(expression: Expression, shift: number): Expression {
   return e.replace(expression, (x) => {
@@ -205,8 +207,8 @@ export function softcap(c: number): ScoreModifier {
 }
 
 /**
- * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H. If H is not a power of two, the slopes of P heads, where P is the largest
- * power of two below H, then every other slope of 2 P heads (Press et al. 2022).
+ * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H. If H is not a power of two, let P be the largest power of two below H: the
+ * slopes are those of P heads, followed by every other slope of 2 P heads (Press et al. 2022).
  */
 export function alibiSlopes(heads: number): number[] {
   const power = 2 ** Math.floor(Math.log2(heads));
@@ -222,13 +224,13 @@ export function alibi(heads: number): ScoreModifier {
   return { expression: e.plus(SCORE, term), tables: { alibi: slopes } };
 }
 
-/** j <= i. Attention's option `causal` is faster. */
+/** The causal mask, j <= i. The option `causal` of `attention` is faster. */
 export const causalMask: Mask = { expression: e.atMost(J, I), tables: {} };
 
-/** Shows only learned keys (see the option `extra`), which follow the `sequence` keys that have positions. */
+/** A mask that shows only learned keys (see the option `extra`). They follow the `sequence` keys that have positions. */
 export const extraKeys = (sequence: number): Mask => mask(e.atMost(sequence, J));
 
-/** Keys less than `size` positions behind the query; with `symmetric`, also those less than `size` ahead. */
+/** Hides keys `size` or more positions behind the query and, if `symmetric`, also those `size` or more positions ahead. */
 export function windowMask(
   { size, symmetric }: { readonly size: number; readonly symmetric?: boolean },
 ): Mask {
@@ -236,12 +238,12 @@ export function windowMask(
   return symmetric ? andMasks(behind, mask(e.less(e.minus(J, I), size))) : behind;
 }
 
-/** The first p keys; for a prefix LM, combine it with another mask by `orMasks`. */
+/** Shows the first p keys. For a prefix LM, combine it with another mask by `orMasks`. */
 export function prefixMask(p: number): Mask {
   return { expression: e.less(J, p), tables: {} };
 }
 
-/** Pairs of one document. `queries` [B, T] and `keys` [B, S] hold document ids; `keys` defaults to `queries`. */
+/** Shows pairs in the same document. `queries` [B, T] and `keys` [B, S] hold document ids; `keys` defaults to `queries`. */
 export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   const tables = { query_document: queries, key_document: keys };
   return {
@@ -250,7 +252,7 @@ export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   };
 }
 
-/** Hides padding: `valid` is [B, S], 0 if key j of sample b is padding, otherwise not 0. */
+/** Hides padding: `valid` [B, S] is 0 where key j of sample b is padding, and not 0 elsewhere. */
 export function keyPaddingMask(valid: Tensor): Mask {
   if (valid.shape.length !== 2) {
     throw new UserError(`keyPaddingMask: expected [B, S], found [${valid.shape.join(", ")}].`);
@@ -258,14 +260,14 @@ export function keyPaddingMask(valid: Tensor): Mask {
   return { expression: e.less(0, e.absolute(at("key_valid", valid, B, J))), tables: { key_valid: valid } };
 }
 
-/** Keys 0 to lengths[b] - 1 of sample b, for a ragged batch; `lengths` is [B]. */
+/** Shows keys 0 to lengths[b] - 1 of sample b, for a batch of sequences of different lengths; `lengths` is [B]. */
 export function keyLengths(lengths: Tensor): Mask {
   return { expression: e.less(J, at("key_length", lengths, B)), tables: { key_length: lengths } };
 }
 
 /**
- * An arbitrary pattern, [T, S], [H, T, S] or [B, H, T, S], with one row per query of the call: nonzero entries are visible.
- * Dimensions of size 1 are broadcast.
+ * Shows the pairs whose entry in `visible` is not 0. `visible` is [T, S], [H, T, S] or [B, H, T, S], with one row per query of
+ * the call; dimensions of size 1 are broadcast.
  */
 export function booleanMask(visible: Tensor): Mask {
   const { shape } = visible;

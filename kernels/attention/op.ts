@@ -1,4 +1,4 @@
-// Tiled attention that never stores its matrix: z = act(modified scores) v, forward and backward, for every activation,
+// Tiled attention that never stores the attention matrix: z = act(modified scores) v and its gradients, for every activation,
 // score modifier and mask.
 import { apply, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Dispatch, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
@@ -31,7 +31,7 @@ import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
 export type { AttentionOptions };
 
-/** FLOP of a kernel that computes, for every visible pair, `scores` dot products along d and `values` along dv. */
+/** Floating-point operations of a kernel that computes `scores` dot products along d and `values` along dv per visible pair. */
 export function flops(call: Call<AttentionAttrs>, scores: number, values: number): number {
   const { B, T, S, H, D, DV } = attentionSizes(call.inputs);
   const { causal, window } = call.attrs;
@@ -69,7 +69,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       },
       loads: { q: D, k: D, v: DV },
       valuesPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
-      // Measured on a software adapter: without a running maximum and sum, two more rows fit in registers.
+      // Measured on a software adapter: element-wise activations have no running maximum and sum, so two more rows fit.
       maxRows: isNormalised(attrs) ? 10 : 12,
       inputs: 3,
     };
@@ -133,7 +133,7 @@ function queryGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target):
   return attentionDispatch(kernel, sizes, attrs, target);
 }
 
-/** The dispatch that computes dk and dv, outputs 1 and 2; it reads delta. */
+/** The dispatch that computes dk and dv, outputs 1 and 2, and reads delta. */
 function keyGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): Dispatch {
   const sizes = attentionSizes(inputs);
   const { B, T, S, H, HKV, D, DV } = sizes;
@@ -154,8 +154,8 @@ function keyGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): D
 }
 
 /**
- * dq [B,T,H,d], dk [B,S,Hkv,d], dv [B,S,Hkv,dv] and, if the gradient is exact, delta [B,H,T]. Inputs: those of
- * `gradientInputs` with the inner values, then the extras.
+ * Outputs: dq [B, T, H, d], dk [B, S, Hkv, d], dv [B, S, Hkv, dv] and, if the gradient is exact, delta [B, H, T]. Inputs:
+ * those of `gradientInputs`, the last being the inner values, then the extra inputs.
  */
 export const gradientOp: Op<AttentionAttrs> = {
   name: "attention_gradient",
@@ -166,7 +166,7 @@ export const gradientOp: Op<AttentionAttrs> = {
   },
   lower(call, target) {
     const [dq, dk, dv] = call.needed;
-    // The keys' gradient and that of the tables read delta.
+    // The gradients of the keys and of the tables read delta.
     const queries = dq || isExact(call.attrs) ? [queryGradient(call, target)] : [];
     return { dispatches: [...queries, ...(dk || dv ? [keyGradient(call, target)] : [])] };
   },
@@ -175,7 +175,7 @@ export const gradientOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 2, 1) + (call.needed[1] || call.needed[2] ? flops(call, 2, 2) : 0),
 };
 
-/** Gradients of the learned tables, flat (see `tableOffsets`). Inputs: those of `gradientInputs`, then the extras. */
+/** Output: flat gradients of the learned tables (see `tableOffsets`). Inputs: those of `gradientInputs`, then the extras. */
 export const tableGradientOp: Op<TableGradientAttrs> = {
   name: "attention_table_gradient",
   infer: (
@@ -187,7 +187,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
     const { B, H, T, S, D, DV } = sizes;
     const read = gradientInputs(sizes, attrs, 1, "delta");
     const { offsets, size } = tableOffsets(attrs.learned, learnedSpecs(inputs, attrs));
-    // Few slices keep memory small; a software adapter stops an invocation's loops after 65,535 iterations.
+    // Few slices need little memory, but a software adapter ends an invocation's loops after 65,535 iterations.
     const rows = B * H * T;
     const slices = Math.min(rows, Math.max(target.kind === "gpu" ? 1024 : 64, Math.ceil(rows * S / 50000)));
     const kernel = attentionDispatch(
@@ -226,16 +226,16 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
 };
 
 /**
- * Attention: z_i = sum_j a_ij v_j over the visible keys of query i, with s_ij = modifier(scale q_i . k_j). The weights a_i are
- * softmax(s_i), softmax with an extra logit of 0 ("softmax1"), entmax15(s_i), or element-wise sigmoid(s), relu(s) or relu(s)^2
- * of s + bias, optionally divided by n_i or sqrt(n_i), where n_i is the number of visible keys of row i. Memory is linear in
- * T and S: no [T, S] matrix is stored, forward or backward.
+ * Attention: z_i = sum_j a_ij v_j over the visible keys of query i, with the scores s_ij = modifier(scale q_i . k_j) + bias.
+ * The weights a_i are softmax(s_i), softmax with an extra logit of 0 ("softmax1"), entmax15(s_i), or element-wise sigmoid(s),
+ * relu(s) or relu(s)^2; element-wise weights are optionally divided by n_i or sqrt(n_i), where n_i is the number of visible
+ * keys of row i. Memory is linear in T and S: neither the forward nor the backward pass stores a [T, S] matrix.
  *
  * The score modifier and the mask are functions of the positions i of the query and j of the key. i is the query's row, plus
  * S - T if `align` or `causal` is "bottom-right"; a call with only the last query then gives the last row of the attention.
  *
- * A pair whose modified score is -Infinity is not visible. A query without visible keys gives zeros and no gradient. Gradients
- * of k and v are summed over the query heads that share them; learned tables of the modifier get gradients too.
+ * A pair whose modified score is -Infinity is not visible. For a query without visible keys, z is 0 and no gradient flows.
+ * Gradients of k and v are summed over the query heads that share them. Learned tables of the modifier get gradients too.
  *
  * Sources: Dao et al., "FlashAttention" (2022); Ramapuram et al., "Theory, Analysis, and Best Practices for Sigmoid
  * Self-Attention" (2024); Dong et al., "Flex Attention" (2024).
@@ -244,7 +244,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
  * @param k [B, S, Hkv, d]
  * @param v [B, S, Hkv, dv]
  * @returns [B, T, H, dv]
- * @throws {UserError} for shapes, tables or options that do not fit together
+ * @throws {UserError} if shapes, tables or options contradict each other
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// Options of attention, their checks, and the visible keys that follow from them.
+// Options of attention, the checks of these options, and the visible keys that follow from them.
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { didYouMean, UserError } from "../../src/base/errors.ts";
 import { type Expression, lookupsOf } from "../expression/expression.ts";
@@ -8,36 +8,36 @@ import { ACTIVATIONS, attentionNames } from "./activations.ts";
 import type { AttentionActivation, AttentionChoice } from "./activations.ts";
 import { type AttentionSizes, isApproximated, queryOffset, sumsToOne } from "./sizes.ts";
 
-/** Options of `attention`; the defaults are those of a decoder.
+/** Options of `attention`. The defaults are those of a decoder.
  * @category Attention */
 export interface AttentionOptions {
-  /** Factor of the scores. Default: 1/sqrt(d). */
+  /** Scale factor of the scores. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** Causal mask j <= i, where i is aligned "top-left" or "bottom-right" (see `align`); false: no mask. Default: "top-left". */
+  /** Causal mask j <= i, with i aligned "top-left" or "bottom-right" (see `align`); false: not causal. Default: "top-left". */
   readonly causal?: "top-left" | "bottom-right" | false;
   /**
-   * The queries' positions among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, so that
-   * the last query is at the last key (if T > S, the first rows have negative positions). `causal`, `window`, `mask` and
-   * `score` use these positions. Default: the alignment of `causal`, or "top-left" if that is false.
+   * The position i of row r of the queries among the keys. "top-left": i = r; "bottom-right": i = r + S - T, so that the last
+   * query has the position of the last key (if T > S, the first rows have negative positions). `causal`, `window`, `mask` and
+   * `score` use these positions. Default: the alignment of `causal`, or "top-left" if `causal` is false.
    */
   readonly align?: "top-left" | "bottom-right";
   /**
-   * Number of learned keys: the last `extra` of the S keys. Every query sees them, regardless of `causal`, `window` and `mask`;
-   * they have no position, and bottom-right alignment uses S - extra instead of S. `score` applies to them too, at
-   * j >= S - extra: a modifier that depends on positions should exclude them with `select`. Default: 0.
+   * Number of learned keys, which are the last `extra` of the S keys. Every query sees them, regardless of `causal`, `window`
+   * and `mask`. They have no position: bottom-right alignment uses S - extra instead of S. `score` applies to them too, with
+   * j >= S - extra; a modifier that depends on positions should exclude them with `select`. Default: 0.
    */
   readonly extra?: number;
-  /** Window: a query sees keys less than `size` positions behind it; if `symmetric`, also those less than `size` ahead. */
+  /** Hides keys `size` or more positions behind the query and, if `symmetric`, also those `size` or more ahead. */
   readonly window?: { readonly size: number; readonly symmetric?: boolean };
-  /** Applied to the scores before the activation; combine several with `compose`. */
+  /** Modifier that is applied to the scores before the activation; combine several with `compose`. */
   readonly score?: ScoreModifier;
-  /** Which pairs are visible, besides `causal` and `window`; combine several with `andMasks` or `orMasks`. */
+  /** Additional mask: `causal`, `window` and `mask` must all allow a pair. Combine masks with `andMasks` or `orMasks`. */
   readonly mask?: Mask;
-  /** Maps scores to weights. Default: "softmax". */
+  /** Function that maps scores to weights. Default: "softmax". */
   readonly activation?: AttentionActivation;
   /** Added to the scores; "auto": -ln(S) for an undivided sigmoid, else 0. Not for softmax. Default: "auto". */
   readonly bias?: number | "auto";
-  /** Divides element-wise weights by the number n of visible keys of the row, or by sqrt(n). Default: "none". */
+  /** Whether element-wise weights are divided by n, the row's number of visible keys, or by sqrt(n). Default: "none". */
   readonly divide?: AttentionChoice<"divide">;
   /** Gradient of a softmax: "exact", "diag" (only the Jacobian's diagonal) or "ste" (straight-through). Default: "exact". */
   readonly backward?: AttentionChoice<"backward">;
@@ -85,10 +85,10 @@ export function checkOptions(
   }
 }
 
-/** For each variable of an expression, the number of its values and the name of that size in messages, for example "T". */
+/** The number of values of each variable, keyed by the variable, and the name of that size in messages, for example "T". */
 export type Letters = Readonly<Record<string, readonly [size: number, letter: string]>>;
 
-/** Checks each dimension of a table whose index is just b, h, i, j or row: its size must fit that variable. */
+/** Checks each dimension of a table that is indexed by b, h, i, j or row alone: its size must be that of the variable. */
 export function checkTables(what: string, expression: Expression, letters: Letters): void {
   for (const { table, shape, indices } of lookupsOf(expression)) {
     indices.forEach((index, k) => {
@@ -104,7 +104,7 @@ export function checkTables(what: string, expression: Expression, letters: Lette
   }
 }
 
-/** Splits visibility into the range of keys that kernels loop over and a mask; also says how positions are counted. */
+/** Derives from the options the range of keys that kernels loop over, the mask, and the shift from rows to positions. */
 export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   const { causal = "top-left", align = causal || "top-left", window, extra = 0 } = options;
   const bottomRight = align === "bottom-right";
@@ -118,7 +118,7 @@ export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   };
   const masks = options.mask ? [options.mask] : [];
   const ranged = [...(causal ? [causalMask] : []), ...(window ? [windowMask(window)] : []), ...masks];
-  // Learned keys are outside any range, so causal and window become part of the mask.
+  // Learned keys would lie outside the range of keys, so causal and window are made part of the mask.
   const asMask = extra > 0 && ranged.length > 0;
   return {
     shift: queryOffset(sizes, { bottomRight, extra }),

@@ -1,6 +1,6 @@
-// The weight of a pair and the gradients of its score, from the raw score, the saved row term and dz . v: shared by the
-// backward kernels. `a` is the weight before dropout; `ds` the gradient of the modified score, `raw` that of the score before
-// its modifier. A pair whose modified score is -infinity is not visible.
+// Computes the weight of a pair and the gradients of its score from the raw score, the saved row term and da = dz . v. Shared
+// by the backward kernels. In the result, `a` is the weight before dropout, `ds` the gradient of the modified score, and `raw`
+// the gradient of the score before the modifier. A pair whose modified score is -infinity is not visible.
 struct Pair { a: f32, ds: f32, raw: f32, seen: bool }
 
 fn pair_gradient(in_mask: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
@@ -9,7 +9,7 @@ fn pair_gradient(in_mask: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32,
 //! else
   let s = raw;
 //! end
-  // Testing -s instead of s keeps Mesa's rounding of these kernels unchanged.
+  // -s is tested instead of s, so that Mesa rounds these kernels as in earlier versions.
   let n = -s;
 //! if MODIFIES || DIVIDES || NORMALISED && !EXACT
   let seen = in_mask && bitcast<u32>(n) != INFINITY;
@@ -23,7 +23,7 @@ fn pair_gradient(in_mask: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32,
   ;
 //! else
 //! if LOGISTIC
-  // One exponential for both: the derivative is e / (1 + e)^2 with e = exp(-s). See `logistic`.
+  // phi and its derivative e / (1 + e)^2 share one exponential, e = exp(-s). See `logistic`.
   let e = exp(select(min(n, 87.3f), n, is_nan(n)));
   let phi = 1f / (1f + e);
   let phi_derivative = e * phi * phi;

@@ -1,5 +1,5 @@
-// Start of the kernels whose rows are queries: the range of keys to loop over, and the scaled queries in registers. MAIN
-// opens `main`; the kernel closes it.
+// The beginning of the kernels whose rows are queries: sets the range of keys to loop over, and loads the scaled queries into
+// registers. MAIN opens the function `main`, and the kernel closes it.
 //! if TILED
 var<workgroup> tile_k: array<vec4f, TILE_K>;
 //! if READS_V

@@ -1,4 +1,5 @@
-// In gradient kernels over queries: loads each query's dz and row term, and computes delta_i = dz_i . inner_i if needed.
+// For gradient kernels whose rows are queries: loads dz and the row term of each query and, if needed, computes
+// delta_i = dz_i . inner_i.
 //! for r in 0..ROWS
 //! for e in 0..V4
   let g$r_$e = load_dz(row$r * DV, $eu);

@@ -1,5 +1,5 @@
 // Row-by-row computation of the attention matrix on the CPU: the visible keys of a row, their scores and weights, and the
-// gradients of the weights. Used by the kernels' oracle and by the analysis of results from a device.
+// gradients of the weights. Used by the CPU implementations of the kernels and by the analysis of results from a device.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { type Argument, derivative, toFunction, variable } from "../expression/expression.ts";
 import { threefry2x32 } from "../../src/base/random.ts";
@@ -8,7 +8,7 @@ import { type AttentionAttrs, type AttentionSizes, attentionSizes, extrasOf, que
 
 type Scalar = (...values: Argument[]) => number;
 
-/** A call of attention with its expressions compiled to functions. */
+/** A call of `attention` whose expressions are compiled to functions. */
 export interface AttentionContext {
   readonly sizes: AttentionSizes;
   readonly attrs: AttentionAttrs;
@@ -27,22 +27,25 @@ export interface Row {
   readonly head: number;
   readonly i: number;
   readonly keys: readonly number[];
-  /** Offsets of row i in q and z, of the head's first key in k and of its first value in v. */
+  /** Offset of the row in q. */
   readonly q: number;
+  /** Offset of the row in z. */
   readonly z: number;
+  /** Offset of the head's first key in k. */
   readonly k: number;
+  /** Offset of the head's first value in v. */
   readonly v: number;
   /** Index of the row term. */
   readonly term: number;
 }
 
-/** Variables of a modifier's or mask's expression, besides the score. */
+/** The variables of the expression of a modifier or mask, in addition to the score. */
 export const POINT = ["b", "h", "i", "j"];
 
-/** Sizes, attributes, and the tables that the expressions look up, in the order of `attrs.tables`. */
+/** Sizes, attributes, and the values of the tables that the expressions look up, in the order of `attrs.tables`. */
 export type ContextInput = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
 
-/** Compiles the expressions of a call; without a seed there is no dropout. */
+/** Compiles the expressions of a call. Without a seed there is no dropout. */
 export function contextOf({ sizes, attrs, tables }: ContextInput, seed?: Values): AttentionContext {
   const definition = ACTIVATIONS[attrs.activation];
   // A normalised activation is not a function of one score.
@@ -61,7 +64,7 @@ export function contextOf({ sizes, attrs, tables }: ContextInput, seed?: Values)
   };
 }
 
-/** The context of an operation's call, whose last inputs are the extras. */
+/** The context of a call whose last inputs are the extra inputs (see `extrasOf`). */
 export function contextOfCall(
   inputs: readonly Values[],
   { inputs: specs, attrs }: Pick<Call<AttentionAttrs>, "inputs" | "attrs">,
@@ -73,7 +76,7 @@ export function contextOfCall(
   return contextOf({ sizes: attentionSizes(specs), attrs, tables }, seed);
 }
 
-/** Visible keys of row i, in order. */
+/** The visible keys of row i, in order. */
 function keysOf(
   { sizes, attrs, mask, tables }: AttentionContext,
   batch: number,
@@ -91,7 +94,7 @@ function keysOf(
   return keys;
 }
 
-/** Calls `visit` for every row of the samples for which `includes` holds, head by head, also for rows without visible keys. */
+/** Calls `visit` for every row, head by head, including rows without visible keys. `includes` selects the samples. */
 export function forRows(
   context: AttentionContext,
   visit: (row: Row) => void,
@@ -113,7 +116,7 @@ export function forRows(
   }
 }
 
-/** Dropout's factor of a pair, 0 or 1/(1-p), from the same random bits as in the kernels. */
+/** The dropout factor of a pair, 0 or 1/(1-p), computed from the same random bits as in the kernels. */
 export function dropoutScale(
   { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: AttentionContext,
   row: Row,
@@ -126,13 +129,13 @@ export function dropoutScale(
   return bits[at % 2] >= Math.floor(p * 2 ** 32) ? 1 / (1 - p) : 0;
 }
 
-/** Values of a row, indexed by its visible keys in order; overwritten by the next row. */
+/** Values of a row, one per visible key in order. The next row overwrites them. */
 export interface RowValues {
   /** scale q . k, before the modifier. */
   readonly raw: Float64Array;
-  /** After the modifier: the input of the activation. */
+  /** The scores after the modifier, which are the input of the activation. */
   readonly scores: Float64Array;
-  /** Weights, before dropout. */
+  /** The weights before dropout. */
   readonly a: Float64Array;
 }
 
@@ -141,7 +144,7 @@ export function rowValues({ sizes: { S } }: AttentionContext): RowValues {
   return { raw: new Float64Array(S), scores: new Float64Array(S), a: new Float64Array(S) };
 }
 
-/** Writes the scores and weights of a row; returns its term. A key whose score is -Infinity is not visible: its weight is 0. */
+/** Computes the scores and weights of a row and returns its row term. A key with score -Infinity is hidden and has weight 0. */
 export function weights(
   context: AttentionContext,
   row: Row,
@@ -168,7 +171,7 @@ export function weights(
   return term;
 }
 
-/** The row without the keys whose score is -Infinity; moves the values of the other keys to the front. */
+/** Removes the keys with score -Infinity from a row, and moves the values of the remaining keys to the front. */
 export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
   if (!scores.subarray(0, row.keys.length).includes(-Infinity)) return row;
   const keys: number[] = [];
@@ -180,7 +183,7 @@ export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
   return { ...row, keys };
 }
 
-/** Writes dz_i . v_j of the row's keys, the gradient of its weights after dropout, to `g`. */
+/** Writes dz_i . v_j for each key j of the row to `g`. This is the gradient of the weights after dropout. */
 export function weightGradients(
   { sizes: { HKV, DV } }: AttentionContext,
   row: Row,

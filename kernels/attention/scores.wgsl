@@ -1,4 +1,4 @@
-// s = scale q . k of each row with key j, before the modifier.
+// The score s = scale q . k_j of each row and key j, before the modifier. (The queries are already scaled.)
 //! for r in 0..ROWS
       var s$r = 0f;
 //! end

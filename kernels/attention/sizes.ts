@@ -1,4 +1,4 @@
-// Sizes and attributes of attention, and what is derived from them.
+// Sizes and attributes of attention, and properties that are derived from them.
 import { mismatch, type Spec, type Tensor } from "../../src/graph/tensor.ts";
 import type { Expression } from "../expression/expression.ts";
 import {
@@ -8,7 +8,7 @@ import {
   type AttentionChoice,
 } from "./activations.ts";
 
-/** Attributes of attention. Inputs are q, k, v, then the extras in the order of `extrasOf`. */
+/** Attributes of attention. The inputs are q, k and v, followed by the extra inputs in the order of `extrasOf`. */
 export interface AttentionAttrs {
   readonly scale: number;
   /** Causal: query i sees key j only if j <= i, or j <= i + S - extra - T if `bottomRight`. */
@@ -16,20 +16,20 @@ export interface AttentionAttrs {
   readonly bottomRight: boolean;
   /** Number of learned keys: the last `extra` of the S keys, which have no position. */
   readonly extra: number;
-  /** Keys less than this many positions behind the query are visible; 0: no limit. */
+  /** Keys this many or more positions behind the query are hidden; 0: no limit. */
   readonly window: number;
-  /** True if the window extends equally far ahead of the query. */
+  /** True if the same limit applies to keys ahead of the query. */
   readonly symmetric: boolean;
   /** Mask over (query, key) pairs: a pair is visible if `causal`, `window` and the mask all allow it. */
   readonly mask: Expression | undefined;
-  /** Shape of the mask's block mask, whose B and H may be 1; undefined: no block mask. */
+  /** Shape of the block mask, [B or 1, H or 1, tiles of queries, tiles of keys]; undefined if there is no block mask. */
   readonly blocks: readonly number[] | undefined;
-  /** The modified score, an expression over `score`, `b`, `h`, `i` (query row), `j` (key) and table lookups. */
+  /** The modified score, an expression in `score`, `b`, `h`, `i` (query row), `j` (key) and table lookups. */
   readonly score: Expression;
   /** Names of the tables that `score` and `mask` look up. */
   readonly tables: readonly string[];
   readonly activation: AttentionActivation;
-  /** What element-wise weights are divided by: 1, the row's number of visible keys, or its square root. */
+  /** Divisor of element-wise weights: 1 ("none"), the row's number n of visible keys, or sqrt(n). */
   readonly divide: AttentionChoice<"divide">;
   readonly backward: AttentionChoice<"backward">;
   readonly kvHead: AttentionChoice<"kvHead">;
@@ -61,7 +61,7 @@ export interface BlockMaskAttrs {
   readonly S: number;
 }
 
-/** Sizes of q [B,T,H,d], k [B,S,Hkv,d], v [B,S,Hkv,dv]; throws if they do not fit together. */
+/** The sizes of q [B, T, H, d], k [B, S, Hkv, d] and v [B, S, Hkv, dv]; throws a `UserError` if the shapes contradict. */
 export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
   const [B, T, H, D] = q.shape;
   const [, S, HKV] = k.shape;
@@ -79,8 +79,8 @@ export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
 }
 
 /**
- * Value of the bias "auto" for the given number of keys: the activation's `autoBias` if its weights are not divided
- * (-ln(keys) for sigmoid), else 0.
+ * The bias that "auto" selects for the given number of keys: the activation's `autoBias` (-ln(keys) for sigmoid) if the
+ * weights are not divided, else 0.
  */
 export function autoBias(
   { activation, divide }: Pick<AttentionAttrs, "activation" | "divide">,
@@ -94,7 +94,7 @@ export function autoBias(
 export const isNormalised = ({ activation }: Pick<AttentionAttrs, "activation">): boolean =>
   ACTIVATIONS[activation].normalised;
 
-/** True if every row with a visible key sums to 1. */
+/** True if the weights of every row with a visible key sum to 1. */
 export function sumsToOne({ activation }: Pick<AttentionAttrs, "activation">): boolean {
   const definition = ACTIVATIONS[activation];
   return definition.normalised && definition.sumsToOne;
@@ -112,7 +112,7 @@ export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activa
   return !definition.normalised && definition.logistic === true && divide === "none";
 }
 
-/** True if the forward pass saves one value per row: log-sum-exp, tau, or the 1 / divisor of an element-wise activation. */
+/** True if the forward pass saves one value per row: the log-sum-exp, tau, or 1 / divisor for an element-wise activation. */
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
 /** True if the backward pass needs delta_i = dz_i . inner_i. */
@@ -120,8 +120,8 @@ export const isExact = (attrs: AttentionAttrs): boolean =>
   isNormalised(attrs) && ATTENTION_CHOICES.backward[attrs.backward].lateral;
 
 /**
- * w_j in the Jacobian of a row (see `NormalisedActivation`), as a function of the weight a_j; undefined if the activation is
- * element-wise, or if w = a and W = 1.
+ * The function that gives w_j in the Jacobian of a row (see `NormalisedActivation`) for the weight a_j; undefined if the
+ * activation is element-wise, or if w = a and W = 1.
  */
 export function shareOf(
   { activation }: Pick<AttentionAttrs, "activation">,
@@ -131,8 +131,8 @@ export function shareOf(
 }
 
 /**
- * True if the forward pass also saves inner_i = sum_j w_ij v_j / W_i (see `NormalisedActivation`), so that
- * delta_i = dz_i . inner_i. If w = a and W = 1, inner is z.
+ * True if the forward pass also saves inner_i = sum_j w_ij v_j / W_i (see `NormalisedActivation`), from which the backward
+ * pass computes delta_i = dz_i . inner_i. If w = a and W = 1, inner equals z and is not saved separately.
  */
 export const keepsInner = (attrs: Pick<AttentionAttrs, "activation">): boolean =>
   shareOf(attrs) !== undefined;
@@ -140,7 +140,7 @@ export const keepsInner = (attrs: Pick<AttentionAttrs, "activation">): boolean =
 /** True if there is a score modifier. */
 export const modifies = ({ score }: AttentionAttrs): boolean => score.kind !== "variable";
 
-/** Names of the extra inputs, which follow an operation's other inputs: the dropout seed, the block mask, the tables. */
+/** Names of the extra inputs, which follow an operation's other inputs: the dropout seed, the block mask and the tables. */
 export function extrasOf(attrs: AttentionAttrs): string[] {
   return [
     ...(attrs.dropout.p > 0 ? ["seed"] : []),

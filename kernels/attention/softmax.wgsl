@@ -1,8 +1,8 @@
-// Softmax (see activation.ts): a running maximum and sum, which FIRST_TOP and FIRST_SUM initialise from the extra logit; the
-// row term is the log-sum-exp.
+// Softmax (see activation.ts), computed with a running maximum and a running sum, whose initial values FIRST_TOP and FIRST_SUM
+// account for the extra logit. The row term is the log-sum-exp.
 //! part WEIGHT
 fn weight(score: f32, lse: f32) -> f32 {
-  // A NaN score makes all of its row NaN; min would drop the NaN.
+  // If a score of the row is NaN, lse is NaN, and so must be every weight; min could return a number.
   return exp(select(min(score - lse, 0f), lse, is_nan(lse)));
 }
 fn log_weight(a: f32, score: f32, lse: f32) -> f32 { return min(score - lse, 0f); }
@@ -22,8 +22,8 @@ fn share(a: f32) -> f32 { return a; }
 //! end
 //! part END
 //! for r in 0..ROWS
-  // A row without visible keys gets factor 0 and a log-sum-exp with which the backward pass computes zero weights. The sum
-  // of any other row is at least 1, or NaN, which propagates to factor and log-sum-exp.
+  // A row without visible keys gets the factor 0, and a log-sum-exp that makes its weights 0 in the backward pass. The sum of
+  // any other row is at least 1, or NaN, which propagates to the factor and the log-sum-exp.
   let empty$r = bitcast<u32>(sum$r) == 0u;
   let factor$r = select(1f / sum$r, 0f, empty$r);
   let term$r = select(row_max$r + log(sum$r), -MASKED, empty$r);

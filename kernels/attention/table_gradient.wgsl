@@ -1,6 +1,6 @@
-// Gradients of the tables that a score modifier looks up: dT[m] = sum over pairs that look up entry m of ds dscore/dT.
-// Each invocation loops over different rows and adds to its own slice of `partial`, so that no sum has a data race; a
-// reduction then sums the slices.
+// Gradients of the tables that a score modifier looks up: dT[m] is the sum of ds * (d score / d T[m]) over the pairs that look
+// up entry m. Invocations loop over different rows, and each adds to its own slice of `partial`, so that there are no data
+// races. A reduction then sums the slices.
 @group(0) @binding(0) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;

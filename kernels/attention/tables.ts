@@ -5,18 +5,18 @@ import { derivative, lookupsOf, replace, sameExpression, variable } from "../exp
 import type { Expression, Lookup } from "../expression/expression.ts";
 import type { AttentionAttrs } from "./sizes.ts";
 
-/** Attributes of the gradient of learned tables: those of the attention, and the names of those tables. */
+/** Attributes of the gradient of the learned tables: those of the attention, and the names of the learned tables. */
 export interface TableGradientAttrs extends AttentionAttrs {
   readonly learned: readonly string[];
 }
 
-/** Specs of the learned tables among an operation's inputs. */
+/** The specs of the learned tables among the inputs of an operation. */
 export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs): Spec[] {
   const tables = inputs.slice(inputs.length - attrs.tables.length);
   return attrs.learned.map((name) => tables[attrs.tables.indexOf(name)]);
 }
 
-/** Offset of each learned table in the flat gradient of all: a multiple of ALIGN, so that a view can start there. */
+/** The offset of each learned table in the flat gradient of all; a multiple of 64, so that a view can start there. */
 export function tableOffsets(
   tables: readonly string[],
   specs: readonly Spec[],
@@ -35,11 +35,11 @@ export interface TableSlope {
   readonly lookup: Lookup;
   /** Index of the table among the learned tables. */
   readonly table: number;
-  /** d score / d entry, a function of the score's variables and `entry`. */
+  /** d score / d entry, an expression in the variables of the score and `entry`. */
   readonly derivative: Expression;
 }
 
-/** All lookups of a score in learned tables. */
+/** All lookups in learned tables that a score contains. */
 export function tableSlopes(score: Expression, learned: readonly string[]): TableSlope[] {
   return lookupsOf(score).filter(({ table }) => learned.includes(table)).map((lookup) => {
     const ofEntry = replace(score, (x) => {

@@ -93,7 +93,7 @@ interface First {
   readonly sum: Local<"f64">;
 }
 
-/** A careful pass divides elements by this so that sums cannot overflow; the second pass corrects the rounding of subnormals. */
+/** A careful pass divides elements by this so that sums cannot overflow; the second pass corrects rounding of subnormals. */
 const SHRUNK = 2 ** 11;
 
 /** The mask of the elements that count and, if `careful`, are finite. Undefined means all four. */

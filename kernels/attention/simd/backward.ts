@@ -1,6 +1,6 @@
-// Gradients of attention in WebAssembly. A block computes dk and dv of some tiles of keys of a head: for each tile of queries it
-// recomputes the weights p in the thread's own memory, then adds to dv = p' dz, dk = ds' q and dq = ds k. The contributions
-// of several blocks to dq are summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are skipped.
+// Gradients of attention in WebAssembly. A block computes dk and dv for some tiles of keys of a head: for each tile of queries
+// it recomputes the weights p in the thread's own memory, then adds to dv = p^T dz, dk = ds^T q and dq = ds k. The parts of dq
+// from several blocks are summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are skipped.
 import type { Addresses, Phase } from "../../../src/graph/simd.ts";
 import { element, f32x4, type Func, type FunctionRef, type I32, i32 } from "../../../src/wasm/mod.ts";
 import { type Int, load, loadSplat, type Local, type V128 } from "../../../src/wasm/mod.ts";
@@ -21,11 +21,11 @@ import {
 import { upTo } from "./tiles.ts";
 import { gradientsOf } from "./weights.ts";
 
-/** Queries and keys of a tile. */
+/** Maximum number of queries, and of keys, per tile. */
 const TILE = 64;
-/** If a batch has fewer key heads, their keys are split into parts, to have this many blocks; each part needs memory for dq. */
+/** If a batch has fewer key heads than this, their keys are split to get this many blocks. Each part needs memory for dq. */
 const PARALLEL = 16;
-/** Maximum number of floating-point operations per block: a few seconds, less than threads wait for each other. */
+/** Maximum floating-point operations per block: it takes a few seconds, less than the time that threads wait for each other. */
 const MOST_FLOPS = 2e11;
 
 /** Shapes of the memory of a call. */
@@ -47,7 +47,7 @@ export function gradientShapes({ sizes: { B, T, S, H, HKV, D, DV } }: AttentionC
 
 type Shapes = ReturnType<typeof gradientShapes>;
 
-/** Addresses in a thread's memory, in bytes from its beginning; `size` in numbers. */
+/** Byte offsets in a thread's memory; `size` is the number of 4-byte elements. */
 function memoryOf({ rows, keys, D4, D8, V4, V8 }: Shapes) {
   let size = 0;
   const take = (count: number): number => 4 * ((size += count) - count);
@@ -59,11 +59,11 @@ function memoryOf({ rows, keys, D4, D8, V4, V8 }: Shapes) {
     dv: take(keys * V8),
     q: take(rows * D8),
     dz: take(rows * V8),
-    /** Scores, then weights. */
+    /** Scores, which are replaced by weights. */
     p: take(rows * keys),
-    /** Gradients of weights, then of scores. */
+    /** Gradients of the weights, which are replaced by gradients of the scores. */
     ds: take(rows * keys),
-    /** Whether the keys, the queries and dz have numbers that are not finite. */
+    /** Flags: whether keys, queries and dz contain values that are not finite. */
     flags: take(4),
     size,
   };
@@ -71,16 +71,16 @@ function memoryOf({ rows, keys, D4, D8, V4, V8 }: Shapes) {
 
 type Memory = ReturnType<typeof memoryOf>;
 
-/** What is computed: the gradients that are needed. */
+/** The gradients to compute. */
 export interface Wanted {
   readonly dq: boolean;
   readonly dk: boolean;
   readonly dv: boolean;
-  /** Code that adds the gradients of learned tables of a row to `sums`; see tables.ts. */
+  /** Writes code that adds a row's contribution to the gradients of learned tables to `sums`; see tables.ts. */
   readonly slopes?: (f: Func, points: Points, sums: I32) => readonly Slope[];
 }
 
-/** Code of one lookup: for every four pairs and the gradients of their scores, and at the end of the row. */
+/** Writes the code of one lookup: `add` for every four pairs, given the gradients of their scores; `end` after the row. */
 export interface Slope {
   readonly add: (pairs: Pairs, ds: V128) => void;
   readonly end: () => void;
@@ -100,7 +100,7 @@ export function gradientPlan(call: AttentionCall, wanted: Wanted): Plan {
   return { call, shapes, memory: memoryOf(shapes), wanted };
 }
 
-/** delta_i = dz_i . inner_i, for 64 rows of a block; `to` gives the address of delta [B, H, T]. */
+/** delta_i = dz_i . inner_i, 64 rows per block; `to` returns the address of delta [B, H, T]. */
 export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: Addresses) => I32): Phase {
   const rows = B * T * H;
   return {
@@ -119,7 +119,7 @@ export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: A
   };
 }
 
-/** The function of one query's row in a tile: replaces its scores by weights, and dz . v by gradients of scores. */
+/** The function for one query row of a tile: it replaces scores by weights, and dz . v by gradients of the scores. */
 function rowFunction(f: Func, { call, shapes: { rows, keys }, memory, wanted }: Plan): FunctionRef {
   const { attrs, sizes: { T } } = call;
   const count = 10 + extrasOf(attrs).length;
@@ -158,21 +158,21 @@ function rowFunction(f: Func, { call, shapes: { rows, keys }, memory, wanted }: 
   });
 }
 
-/** Variables of the function of a tile. */
+/** Local variables of the function that computes a tile. */
 interface Tile {
   readonly own: I32;
-  /** First query and key. */
+  /** The first query and the first key. */
   readonly i: I32;
   readonly j: I32;
-  /** Partial sums of dq of the head. */
+  /** Address of the head's partial sums of dq. */
   readonly dq: I32;
-  /** Whether products leave out hidden pairs, because some numbers are not finite. */
+  /** Whether products must leave out hidden pairs, because some values are not finite. */
   readonly masked: boolean;
-  /** Calls the function of a row. */
+  /** Writes a call of the function for one row (see `rowFunction`). */
   readonly weigh: (row: I32, lo: Int, hi: Int) => void;
 }
 
-/** Products of a group of queries: their scores, their rows of p and ds, and dq. */
+/** Computes the scores of a group of queries, then their rows of p and ds, and adds to dq. */
 function queryGroup(
   f: Func,
   { call, shapes, memory, wanted }: Plan,
@@ -222,7 +222,7 @@ function keyGroup(f: Func, { call, shapes, memory, wanted }: Plan, tile: Tile, k
   if (wanted.dv) add(memory.p, memory.dz, memory.dv, V8);
 }
 
-/** Function (own, terms, deltas, dq, sums, i, j, b, h, extras) of the products of a tile whose queries and keys are in place. */
+/** The function (own, terms, deltas, dq, sums, i, j, b, h, extras) that computes a tile whose queries and keys are copied. */
 function productsFunction(f: Func, plan: Plan, masked: boolean): FunctionRef {
   const { call: { attrs }, shapes: { rows, keys }, memory, wanted } = plan;
   const count = 9 + extrasOf(attrs).length;
@@ -243,7 +243,7 @@ function productsFunction(f: Func, plan: Plan, masked: boolean): FunctionRef {
   });
 }
 
-/** Function (q, dz, own, ..., i, ...) of a tile: queries from i on of a head; then as `productsFunction`. */
+/** The function (q, dz, own, ...) that copies the queries of a tile, from query i on, and then calls `productsFunction`. */
 function tileFunction(f: Func, plan: Plan): FunctionRef {
   const { call, shapes: { rows }, memory } = plan;
   const { sizes: { T, H, D, DV }, attrs } = call;
@@ -264,7 +264,7 @@ function tileFunction(f: Func, plan: Plan): FunctionRef {
   });
 }
 
-/** Addresses of the tensors that the gradients of a call read and write besides q, k, v and dz. */
+/** Addresses of the tensors that the gradients of a call read and write, other than q, k, v and dz. */
 export interface GradientMemory {
   readonly at: Addresses;
   readonly terms: I32;
@@ -273,11 +273,11 @@ export interface GradientMemory {
   readonly dq?: I32;
   readonly dk?: I32;
   readonly dv?: I32;
-  /** Sums of the gradients of tables. */
+  /** Sums of the gradients of the learned tables. */
   readonly sums?: I32;
 }
 
-/** Packs a tile of keys and values, of which there are `count`, and clears dk and dv. */
+/** Packs a tile of `count` keys and values, and sets dk and dv to 0. */
 function packTile(
   f: Func,
   { call, shapes: { keys, D8, V8 }, memory }: Plan,
@@ -295,7 +295,7 @@ function packTile(
   f.zero(i32.add(own, memory.dv), 4 * keys * V8);
 }
 
-/** The code of a block: one part of the keys of key head `kv` in sample b. */
+/** Writes the code of a block, which processes one part of the keys of key head `kv` in sample b. */
 export function gradientBlock(
   f: Func,
   plan: Plan,
@@ -308,7 +308,7 @@ export function gradientBlock(
   const extras = at.inputs.slice(at.inputs.length - extrasOf(attrs).length);
   const eachHead = (body: (h: Local<"i32">) => void): void =>
     f.loop(0, H / HKV, 1, (m) => body(f.let(queryHead(call, kv, m))));
-  /** Partial sums of dq of a head. */
+  /** Address of the partial sums of dq for a head. */
   const partial = (h: I32): I32 =>
     element(dq, i32.add(i32.mul(i32.add(i32.mul(part, B), b), H), h), 4 * T8 * D8);
   if (wanted.dq) eachHead((h) => f.zero(partial(h), 4 * T8 * D8));
@@ -350,7 +350,7 @@ export function gradientBlock(
   });
 }
 
-/** dq = scale times the sum of its parts; a block has the rows of one tile of queries of a head. */
+/** dq = scale times the sum of its parts. A block computes the rows of one tile of queries of a head. */
 export function querySumPhase({ call, shapes: { rows, parts, T8, D8 } }: Plan): Phase {
   const { sizes: { B, T, H, D }, attrs: { scale } } = call;
   const tiles = T8 / rows;

@@ -17,7 +17,7 @@ import { gather } from "../../simd/vectors.ts";
 import { BLOCK, type BlockMaskAttrs } from "../sizes.ts";
 import { helper, lesser } from "./tiles.ts";
 
-/** Function (entry, b, h, i, j, tables): writes the state of the tile of pairs that begins at query i and key j. */
+/** The function (entry, b, h, i, j, tables) that writes the state of the tile that begins at query i and key j to `entry`. */
 function tileState(f: Func, { mask, tables, T, S }: BlockMaskAttrs) {
   return helper(f, 5 + tables.length, (f, entry, b, h, i, j, ...inputs) => {
     const read = Object.fromEntries(tables.map((table, t) => [table, (at: Parameters<typeof gather>[1]) => {
@@ -41,7 +41,7 @@ function tileState(f: Func, { mask, tables, T, S }: BlockMaskAttrs) {
   });
 }
 
-/** How a call of `block_mask` runs: a block has the tiles of 32 queries. */
+/** The phases of `block_mask`. A block computes the tiles of 32 queries. */
 export function blockMaskSimd(attrs: BlockMaskAttrs): Simd {
   const [B, H, rows, columns] = attrs.shape;
   return {

@@ -1,6 +1,6 @@
-// Attention in WebAssembly: z = act(modified scores) v. For more than a few queries, keys and values are first packed in panels.
-// A block computes the rows of one tile of queries of a head: all their scores, kept in the thread's own memory (linear in S)
-// and replaced by the weights, then the sums of values; only keys that a row can see are read.
+// Attention in WebAssembly: z = act(modified scores) v. If there are more than a few queries, keys and values are packed first.
+// A block computes one tile of query rows of a head: all their scores, which are kept in the thread's own memory (linear in S)
+// and replaced by the weights, then the weighted sums of the values. Only keys that a row can see are read.
 import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import {
@@ -32,19 +32,19 @@ import {
 } from "./tiles.ts";
 import { isKnown, weighOf } from "./weights.ts";
 
-/** Maximum number of queries per block, and of bytes of their scores. */
+/** Maximum number of queries per block, and maximum number of bytes of their scores. */
 const QUERIES = 24;
 const SCORES = 1 << 20;
-/** Number of keys whose panels and values stay in the L1 cache while all rows of a tile use them. */
+/** Number of keys that are processed together: their keys and values stay in the L1 cache while all rows of a tile use them. */
 const NEAR = 64;
-/** Maximum number of queries for which packing takes longer than reading keys and values where they are. */
+/** Up to this number of queries, packing would take longer than reading keys and values in place. */
 const FEW = 4;
 
 /** Shapes of the memory of a call. */
 function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
   const packs = T > FEW || S % 8 > 0 || D % 4 > 0 || DV % 8 > 0;
   const [S8, D4, D8, V8] = [upTo(S, 8), upTo(D, 4), upTo(D, 8), upTo(DV, 8)];
-  // The scores of different rows should not share the sets of a cache.
+  // The padding makes the scores of different rows start in different sets of the cache.
   const row = 4 * (S8 + 16);
   const rows = Math.min(T, QUERIES * row > SCORES ? 6 : QUERIES);
   return { packs, S8, D4, D8, V8, row, rows, tiles: Math.ceil(T / rows) };
@@ -52,7 +52,7 @@ function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
 
 type Shapes = ReturnType<typeof shapesOf>;
 
-/** Packs the keys, and the values, of 64 keys of a head. */
+/** The phase that packs keys and values. A block packs 64 keys of a head. */
 function packPhase({ sizes: { B, S, HKV, D, DV } }: AttentionCall, { S8, D4, V8 }: Shapes): Phase {
   const chunks = Math.ceil(S / 64);
   return {
@@ -83,7 +83,7 @@ function packPhase({ sizes: { B, S, HKV, D, DV } }: AttentionCall, { S8, D4, V8 
   };
 }
 
-/** Addresses in a thread's memory, in bytes from its beginning; `size` in numbers. */
+/** Byte offsets in a thread's memory; `size` is the number of 4-byte elements. */
 function memoryOf({ attrs }: AttentionCall, { D8, V8, row, rows }: Shapes) {
   const inner = keepsInner(attrs) ? 1 : 0;
   const q = 0;
@@ -105,31 +105,31 @@ function memoryOf({ attrs }: AttentionCall, { D8, V8, row, rows }: Shapes) {
 
 type Memory = ReturnType<typeof memoryOf>;
 
-/** What the code of one tile of queries reads. */
+/** The variables of the code for one tile of queries. */
 interface Tile {
   readonly call: AttentionCall;
   readonly shapes: Shapes;
   readonly memory: Memory;
   readonly at: Addresses;
   readonly needed: readonly boolean[];
-  /** Sample, head, and first query. */
+  /** Sample, head and first query. */
   readonly b: I32;
   readonly h: I32;
   readonly i: I32;
   /** Number of queries. */
   readonly rows: number;
-  /** Keys and values of the head, packed or not. */
+  /** Addresses of the head's keys and values, packed or not. */
   readonly keys: I32;
   readonly values: I32;
 }
 
-/** Keys from `lo` to before `hi`. */
+/** The keys from `lo` up to, but not including, `hi`. */
 interface KeyRange {
   readonly lo: Int;
   readonly hi: Int;
 }
 
-/** A group of rows of a tile, and keys: those that some of the rows can see. */
+/** A group of `size` rows of a tile, starting at `row`, and the range of keys that any of these rows can see. */
 interface Group {
   readonly row: I32;
   readonly size: number;
@@ -137,11 +137,11 @@ interface Group {
   readonly to: Int;
 }
 
-/** Whether the block mask shows some of the NEAR keys from j on to a row of a tile. */
+/** Whether the block mask shows any of the NEAR keys from j on to any row of a tile. */
 const visible = (f: Func, { call, at, b, h, i, rows }: Tile, j: I32): I32 =>
   tileVisible(f, call, at.inputs.slice(3), { b, h, i, rows, j, keys: NEAR });
 
-/** The keys that some rows of a tile can see; a block mask makes the range shorter at both ends. */
+/** The range of keys that any row of a tile can see. A block mask may shorten it at both ends. */
 function keysOfTile(f: Func, tile: Tile): KeyRange {
   const { call, shapes: { S8 }, i, rows } = tile;
   const { lo, hi } = groupOf(f, call, i, rows, 0, S8);
@@ -157,7 +157,7 @@ function keysOfTile(f: Func, tile: Tile): KeyRange {
   return { lo: greater(f, lo, first), hi: lesser(f, hi, last) };
 }
 
-/** Calls `body` for the keys of a tile in steps of NEAR, and for each group of rows with the range that it sees in them. */
+/** Writes a loop over the keys of a tile in steps of NEAR, with the code of `body` for each group of rows that sees them. */
 function eachGroup(f: Func, tile: Tile, { lo, hi }: KeyRange, body: (group: Group) => void): void {
   const { call, shapes: { S8 }, i, rows } = tile;
   f.loop(i32.and(lo, -NEAR), hi, NEAR, (first) => {
@@ -172,7 +172,7 @@ function eachGroup(f: Func, tile: Tile, { lo, hi }: KeyRange, body: (group: Grou
   });
 }
 
-/** Scores of a tile: s = scale q . k. */
+/** Computes the scores of a tile, s = scale q . k. */
 function writeScores(f: Func, tile: Tile, seen: KeyRange): void {
   const { call: { sizes: { HKV, D } }, shapes: { packs, D4, D8, row: sRow }, memory, at: { own } } = tile;
   eachGroup(f, tile, seen, ({ row, size, from, to }) => {
@@ -190,7 +190,7 @@ function writeScores(f: Func, tile: Tile, seen: KeyRange): void {
   });
 }
 
-/** The function of one row: replaces its scores by weights, and computes its factors and its row term. */
+/** The function for one row: it replaces the scores by weights, and computes the row's factors and row term. */
 function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
   const count = at.inputs.length - 3;
   return helper(f, 8 + count, (f, s, i, lo, hi, b, h, factor, term, ...extras) => {
@@ -207,7 +207,7 @@ function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
   });
 }
 
-/** Weights of a tile. */
+/** Computes the weights of a tile. */
 function writeWeights(f: Func, tile: Tile, seen: KeyRange): void {
   const { call, shapes: { S8, row: sRow }, memory, at: { own, inputs, outputs }, b, h, i, rows } = tile;
   const { H, T } = call.sizes;
@@ -224,7 +224,10 @@ function writeWeights(f: Func, tile: Tile, seen: KeyRange): void {
   });
 }
 
-/** Computes the sums of values with the weights, or with the shares, `shift` bytes after them, and stores the rows. */
+/**
+ * Computes the weighted sums of the values and stores the rows at `to`. `kind` holds the byte offsets of the weights (or
+ * shares), the sums and the factors.
+ */
 function writeValues(
   f: Func,
   tile: Tile,
@@ -234,7 +237,7 @@ function writeValues(
 ): void {
   const { call: { sizes: { H, HKV, DV } }, shapes, memory, at: { own }, rows } = tile;
   const { packs, S8, V8, row: sRow } = shapes;
-  // Bytes from a key's values to the next key's, and from eight columns to the next eight.
+  // Distances in bytes between the values of neighbouring keys, and between neighbouring groups of eight columns.
   const [bStep, panel] = packs ? [32, 32 * S8] : [4 * HKV * DV, 32];
   const z = f.let(i32.add(own, memory.z + kind.sums));
   const compute = (masked: boolean): void => {
@@ -280,13 +283,13 @@ function writeTile(f: Func, tile: Tile): void {
   }
 }
 
-/** Numbers of all packed keys, and of all packed values. */
+/** Number of elements of the packed keys, and of the packed values. */
 const packedSizes = ({ sizes: { B, HKV } }: AttentionCall, { S8, D4, V8 }: Shapes): [number, number] => [
   B * HKV * S8 * D4,
   B * HKV * S8 * V8,
 ];
 
-/** Addresses of the keys and values of a key head in a sample, packed or not. */
+/** The addresses of the keys and values of key head `kv` in sample b, packed or not. */
 function keysAndValues(
   f: Func,
   call: AttentionCall,
@@ -307,7 +310,7 @@ function keysAndValues(
   return { keys: f.let(element(k, first, 4 * D)), values: f.let(element(v, first, 4 * DV)) };
 }
 
-/** How a call of `attention` runs; undefined for an activation without code. */
+/** The phases of `attention`; undefined if the activation has no WebAssembly code. */
 export function attentionSimd({ inputs, attrs, needed }: Call<AttentionAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };

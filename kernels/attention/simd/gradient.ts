@@ -1,4 +1,4 @@
-// How the gradients of attention run on the CPU device: phases and memory.
+// The phases that compute the gradients of attention on the CPU device, and their memory.
 import type { Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import { type I32, i32 } from "../../../src/wasm/mod.ts";
@@ -6,7 +6,7 @@ import { type AttentionAttrs, attentionSizes, hasRowTerm, isExact } from "../siz
 import { deltaPhase, gradientBlock, gradientPlan, querySumPhase } from "./backward.ts";
 import { isKnown } from "./weights.ts";
 
-/** How a call of `attention_gradient` runs; undefined for an activation without code. */
+/** The phases of `attention_gradient`; undefined if the activation has no WebAssembly code. */
 export function gradientSimd({ inputs, attrs, needed }: Call<AttentionAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };

@@ -1,5 +1,5 @@
-// The properties of a pair of a query and a key: whether it is visible, its modified score, and its dropout factor; four
-// keys of one query at a time.
+// Properties of the pairs of a query and a key: whether a pair is visible, its modified score, and its dropout factor. They are
+// computed for four keys of one query at a time.
 import {
   element,
   f32x4,
@@ -29,11 +29,11 @@ export interface AttentionCall {
   readonly attrs: AttentionAttrs;
 }
 
-/** Clamps a number to the range between two constants. */
+/** Clamps an integer to the range from `low` to `high`. */
 const clamp = (f: Func, x: Int, low: number, high: number): Local<"i32"> =>
   lesser(f, greater(f, x, low), high);
 
-/** The keys that query i can see, from `start` to before `end`; a mask may hide some of them. */
+/** The range of keys that query i can see: from `start` up to, but not including, `end`. A mask may hide some of them. */
 export function keysOf(
   f: Func,
   { sizes, attrs: { causal, window, symmetric, ...rest } }: AttentionCall,
@@ -47,7 +47,7 @@ export function keysOf(
   };
 }
 
-/** The queries that can see key j, from `start` to before `end`. */
+/** The range of queries that can see key j: from `start` up to, but not including, `end`. */
 export function queriesOf(
   f: Func,
   { sizes, attrs: { causal, window, symmetric, ...rest } }: AttentionCall,
@@ -86,7 +86,10 @@ export const keyHead = ({ sizes: { H, HKV }, attrs }: AttentionCall, h: Int): I3
 export const queryHead = ({ sizes: { H, HKV }, attrs }: AttentionCall, kv: Int, m: Int): I32 =>
   HEADS[attrs.kvHead].head(kv, m, H, HKV);
 
-/** The keys, in groups of 8, that some of the queries from i to i + size - 1 can see; relative to key `first`, of `count`. */
+/**
+ * The range of keys that any of the queries i to i + size - 1 can see, rounded to groups of 8. It is relative to key `first`
+ * and clamped to `count` keys.
+ */
 export function groupOf(f: Func, call: AttentionCall, i: Int, size: number, first: Int, count: number) {
   const { start } = keysOf(f, call, i);
   const { end } = keysOf(f, call, i32.add(i, size - 1));
@@ -97,7 +100,10 @@ export function groupOf(f: Func, call: AttentionCall, i: Int, size: number, firs
   };
 }
 
-/** The queries, in groups of 4, that can see some of the keys from j to j + size - 1; relative to query `first`, of `count`. */
+/**
+ * The range of queries that can see any of the keys j to j + size - 1, rounded to groups of 4. It is relative to query `first`
+ * and clamped to `count` queries.
+ */
 export function queriesIn(f: Func, call: AttentionCall, j: Int, size: number, first: Int, count: number) {
   const { start } = queriesOf(f, call, j);
   const { end } = queriesOf(f, call, i32.add(j, size - 1));
@@ -108,7 +114,7 @@ export function queriesIn(f: Func, call: AttentionCall, j: Int, size: number, fi
   };
 }
 
-/** A tile of pairs: queries from i on and keys from j on. */
+/** A tile of pairs: `rows` queries from i on, and `keys` keys from j on. */
 export interface PairTile {
   readonly b: I32;
   readonly h: I32;
@@ -118,7 +124,7 @@ export interface PairTile {
   readonly keys: number;
 }
 
-/** Whether the block mask shows any pair of a tile. */
+/** Nonzero if the block mask shows any pair of a tile. */
 export function tileVisible(
   f: Func,
   { sizes: { T, S }, attrs }: AttentionCall,
@@ -142,7 +148,7 @@ export function tileVisible(
   return seen;
 }
 
-/** One query: its sample, head and row, and the addresses of the extra inputs. */
+/** A query: its sample b, head h and row i, and the addresses of the extra inputs. */
 export interface Query {
   readonly b: I32;
   readonly h: I32;
@@ -150,21 +156,21 @@ export interface Query {
   readonly extras: readonly I32[];
 }
 
-/** Four pairs of a query. */
+/** The pairs of a query with four keys. */
 export interface Pairs {
   /** Index of the first key. */
   readonly j: I32;
   /** Scores before the modifier. */
   readonly raw: Local<"v128">;
-  /** Scores after it. */
+  /** Scores after the modifier. */
   readonly score: Local<"v128">;
-  /** Lanes of visible pairs. */
+  /** Mask of the lanes whose pair is visible. */
   readonly seen: Local<"v128">;
 }
 
 const IOTA = lanes([0, 1, 2, 3]);
 
-/** Writes the code common to all pairs of a query; returns functions that write the code of four pairs. */
+/** Writes the code that is common to all pairs of a query; returns functions that write the code for four pairs. */
 export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Query) {
   const { sizes, attrs } = call;
   const names = extrasOf(attrs);
@@ -180,7 +186,7 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
   const [first, limit] = [start && f.let(i32x4.splat(start)), f.let(i32x4.splat(end))];
   const slope = derivative(attrs.score, "score");
   return {
-    /** The visible pairs and their scores. */
+    /** Computes the modified scores of four pairs, and which of the pairs are visible. */
     pairs(raw: V128, j: I32): Pairs {
       const key = f.let(i32x4.add(i32x4.splat(j), IOTA));
       const seen = f.let(i32x4.ltS(key, limit));
@@ -192,16 +198,16 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
       f.set(seen, v128.and(seen, f32x4.ne(score, -Infinity)));
       return { j, raw: before, score, seen };
     },
-    /** The gradient of the raw scores of pairs, from that of the scores. */
+    /** The gradient of the raw scores of pairs, given the gradient `ds` of the modified scores. */
     throughModifier({ j, raw, seen }: Pairs, ds: V128): V128 {
       if (slope.kind === "number" && slope.value === 1) return ds;
       const factor = toWasm(slope, f, { ...variables(j), score: raw }, tables);
       return v128.select(seen, f32x4.madd(ds, factor, 0), HIDDEN);
     },
-    /** An expression of pairs. */
+    /** The value of an expression for four pairs. */
     value: (e: Expression, { j, raw }: Pairs, more: Readonly<Record<string, V128>> = {}): V128 =>
       toWasm(e, f, { ...variables(j), score: raw, ...more }, tables),
-    /** The entries that pairs look up, and their indices. */
+    /** The table entries that four pairs look up, and the flat indices of these entries. */
     entryOf(lookup: Lookup, { j, raw }: Pairs): { entry: V128; index: V128 } {
       let index: V128 | undefined;
       const read = (at: V128): V128 => tables[lookup.table](index = at);
@@ -209,15 +215,15 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
       const entry = f.let(toWasm(lookup, f, { ...variables(j), score: raw }, all));
       return { entry, index: index! };
     },
-    /** Dropout's factors of pairs, 0 or 1 / (1 - p); undefined if nothing is dropped. */
+    /** The dropout factors of pairs, 0 or 1 / (1 - p); undefined without dropout. */
     keep: attrs.dropout.p > 0 ? dropoutOf(f, call, { b, h, i, extras }) : undefined,
   };
 }
 
-/** What `pointsOf` returns. */
+/** The return type of `pointsOf`. */
 export type Points = ReturnType<typeof pointsOf>;
 
-/** Writes dropout's factors of the pairs of a query with four keys from j on (see `dropoutScale` in rows.ts). */
+/** Returns a function that computes the dropout factors of the query's pairs with keys j to j + 3 (see rows.ts). */
 function dropoutOf(f: Func, { sizes: { T, S, H }, attrs }: AttentionCall, { b, h, i, extras }: Query) {
   const { p, site } = attrs.dropout;
   const seed = extras[extrasOf(attrs).indexOf("seed")];

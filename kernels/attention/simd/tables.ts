@@ -1,5 +1,5 @@
-// Gradients of learned tables in WebAssembly: the tiles of the other gradients, whose rows add their part to the entries that
-// their pairs look up. Each of a few slices of the blocks has sums of its own, which are added at the end.
+// Gradients of learned tables in WebAssembly. The tiles are those of backward.ts; each row adds its contribution to the entries
+// that its pairs look up. The work is divided into a few slices with separate sums, which are added at the end.
 import type { Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import {
@@ -27,16 +27,16 @@ import { gradientBlock, gradientPlan } from "./backward.ts";
 import type { Pairs, Points } from "./points.ts";
 import { isKnown } from "./weights.ts";
 
-/** Most slices. */
+/** Maximum number of slices. */
 const SLICES = 32;
 
-/** Adds a float in memory. */
+/** Adds x to the float at an address. */
 function addTo(f: Func, address: I32, x: ReturnType<typeof sumLanes>): void {
   const at = f.let(address);
   f.store(at, f32.add(load("f32", at), x));
 }
 
-/** Code of a row that adds to the entries of one lookup: for every four pairs, and at the end of the row. */
+/** The code by which a row adds to the entries of one lookup: `add` for every four pairs, and `end` at the end of the row. */
 function slopeCode(f: Func, { lookup, derivative }: TableSlope, offset: number, points: Points, sums: I32) {
   const contribution = (pairs: Pairs, ds: V128): { index: V128; by: V128 } => {
     const { entry, index } = points.entryOf(lookup, pairs);
@@ -68,7 +68,7 @@ function slopeCode(f: Func, { lookup, derivative }: TableSlope, offset: number, 
   };
 }
 
-/** Adds the slices. */
+/** The phase that adds the slices. */
 function sumPhase(size: number, slices: number): Phase {
   const most = 1024;
   return {
@@ -91,7 +91,7 @@ function sumPhase(size: number, slices: number): Phase {
   };
 }
 
-/** How a call of `attention_table_gradient` runs; undefined for an activation without code. */
+/** The phases of `attention_table_gradient`; undefined if the activation has no WebAssembly code. */
 export function tableGradientSimd({ inputs, attrs }: Call<TableGradientAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };

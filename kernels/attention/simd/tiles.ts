@@ -1,5 +1,5 @@
-// Matrices in a thread's own memory, and the register tile that multiplies them. Rows are padded with zeros to a multiple of 8
-// numbers, so that no kernel handles the rest of a row.
+// Matrices in a thread's own memory, and the code that multiplies them in register tiles. Rows are padded with zeros to a
+// multiple of 8 values, so that kernels need no special code for the end of a row.
 import {
   element,
   f32x4,
@@ -26,7 +26,7 @@ import {
 
 import { acrossLanes } from "../../simd/rows.ts";
 
-/** A function of `count` integers that returns nothing. */
+/** Defines a function with `count` integer parameters and no result. */
 export function helper(
   { module }: Func,
   count: number,
@@ -40,7 +40,7 @@ export function helper(
 /** n rounded up to a multiple. */
 export const upTo = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 
-/** The smaller, and the larger, of two signed integers. */
+/** `lesser` returns the smaller, `greater` the larger of two signed integers. */
 export const lesser = (f: Func, a: Int, b: Int): Local<"i32"> => chosen(f, a, b, i32.ltS);
 export const greater = (f: Func, a: Int, b: Int): Local<"i32"> => chosen(f, a, b, i32.gtS);
 
@@ -50,7 +50,7 @@ function chosen(f: Func, a: Int, b: Int, better: (a: Int, b: Int) => I32): Local
   return x;
 }
 
-/** Strides of a product, in bytes: between rows and steps of a, between steps of b, and between rows of c. */
+/** Strides of a product c = a b, in bytes: between rows of a, between steps along k in a and in b, and between rows of c. */
 export interface Product {
   readonly aRow: number;
   readonly aStep: number;
@@ -58,23 +58,24 @@ export interface Product {
   readonly cRow: number;
   /** Whether to add to c instead of overwriting it. */
   readonly add?: boolean;
-  /** Whether a holds HIDDEN for numbers that must not meet a b that is NaN or infinite. */
+  /** Whether values of a that are HIDDEN must be skipped, because the corresponding values of b may be NaN or infinite. */
   readonly masked?: boolean;
 }
 
 /**
- * The weight, or gradient, of a pair that is not visible: -0, which no visible pair has. It adds nothing to a product, unless it
- * meets NaN or infinity: then products are computed anew, without hidden pairs.
+ * The weight, or gradient, of a pair that is not visible: -0, which no visible pair has. It adds nothing to a product, unless
+ * it is multiplied by NaN or infinity; in that case the products are computed with `masked`, which skips hidden pairs.
  */
 export const HIDDEN = -0;
 const HIDDEN_BITS = 0x80000000;
 
-/** Rows of a register tile: 6 x 8 numbers and their operands fill the 16 vector registers. */
+/** Rows of a register tile: 6 x 8 sums and their operands fill the 16 vector registers. */
 const ROWS = 6;
 const UNROLL = 4;
 
 /**
- * Calls `body` for groups of at most 6 of `count` rows, with the first row of the group and its size; sizes differ by at most 1.
+ * Writes loops over `count` rows in groups of at most 6; `body` gets the first row and the size of a group. The sizes of groups
+ * differ by at most 1.
  */
 export function forGroups(f: Func, count: number, body: (row: I32, size: number) => void): void {
   const groups = Math.ceil(count / ROWS);
@@ -85,8 +86,8 @@ export function forGroups(f: Func, count: number, body: (row: I32, size: number)
 }
 
 /**
- * Function (a, b, c, n): c[r][0..7] (+)= sum over k < n of a[r][k] b[k][0..7] for the rows of a group. n is a multiple of 4;
- * nothing is added if it is not positive.
+ * The function (a, b, c, n) that computes c[r][0..7] (+)= sum over k < n of a[r][k] b[k][0..7] for `rows` rows r. n must be a
+ * multiple of 4; nothing is added if n is not positive.
  */
 export function product({ module }: Func, rows: number, strides: Product): FunctionRef {
   const known = products.get(module) ?? new Map<string, FunctionRef>();
@@ -97,7 +98,7 @@ export function product({ module }: Func, rows: number, strides: Product): Funct
   return made;
 }
 
-/** Products by module: one is requested many times. */
+/** The functions generated so far, keyed by module, because the same function is requested many times. */
 const products = new WeakMap<Module, Map<string, FunctionRef>>();
 
 function productFunction(
@@ -135,13 +136,13 @@ function productFunction(
   });
 }
 
-/** Rows of `columns` numbers in a tensor, `stride` bytes apart. */
+/** Rows of `columns` values in a tensor, `stride` bytes apart. */
 export interface Rows {
   readonly columns: number;
   readonly stride: number;
 }
 
-/** Loads four numbers of a row from column e on, with zeros past its end; reads up to 12 bytes past it. */
+/** Loads four values of a row from column e on; values past the end are 0, although up to 12 bytes past the end are read. */
 export function loadColumns(address: Int, columns: number, e: number): V128 {
   const x = load("v128", address, 4 * e);
   const rest = columns - e;
@@ -149,7 +150,7 @@ export function loadColumns(address: Int, columns: number, e: number): V128 {
   return v128.and(x, lanes([0, 1, 2, 3].map((c) => c < rest ? -1 : 0) as [number, number, number, number]));
 }
 
-/** The dot product of two rows of `columns` numbers. */
+/** The dot product of two rows of `columns` values. */
 export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
   const [a, b, sum] = [f.let(x), f.let(y), f.let(f32x4.splat(0))];
   const whole = columns - columns % 4;
@@ -163,8 +164,8 @@ export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
 }
 
 /**
- * Function (x, y, to, first, end): the dot products of a row x with the rows y[j] for first <= j < end, in multiples of 4, at
- * to[j]. The number of columns is a multiple of 4.
+ * The function (x, y, to, first, end) that stores the dot products of a row x with the rows y[j] at to[j], for
+ * first <= j < end. `first`, `end` and the number of columns must be multiples of 4.
  */
 export function rowDots(f: Func, { columns, stride }: Rows): FunctionRef {
   return helper(f, 5, (f, x, y, to, first, end) => {
@@ -182,13 +183,13 @@ export function rowDots(f: Func, { columns, stride }: Rows): FunctionRef {
   });
 }
 
-/** 1 if a sum of zero times numbers shows that one of these is NaN or infinite, else 0. */
+/** 1 if a lane of `sum`, a sum of values times 0, is NaN, which means that a value is NaN or infinite; else 0. */
 function isNotFinite(f: Func, sum: V128): I32 {
   const x = f.let(sum);
   return v128.anyTrue(f32x4.ne(x, x));
 }
 
-/** Whether one of `count` numbers in memory, a multiple of 4, is NaN or infinite. */
+/** Whether any of `count` values in memory is NaN or infinite; `count` must be a multiple of 4. */
 export function hasNotFinite(f: Func, address: I32, count: number): I32 {
   const check = f.let(f32x4.splat(0));
   f.loop(0, 4 * count, 16, (e) => f.set(check, f32x4.madd(load("v128", i32.add(address, e)), 0, check)));
@@ -196,8 +197,8 @@ export function hasNotFinite(f: Func, address: I32, count: number): I32 {
 }
 
 /**
- * Function (to, from, count, flag) that copies `count` rows, times `scale`, to rows of a multiple of 8 numbers, and fills with
- * zeros up to `rows`. It stores 1 at `flag` if a number is NaN or infinite, else 0.
+ * The function (to, from, count, flag) that copies `count` rows, multiplied by `scale`, to rows padded to a multiple of 8
+ * values, and adds rows of zeros up to `rows`. It stores 1 at `flag` if any value is NaN or infinite, else 0.
  */
 export function rowCopy(f: Func, { columns, stride }: Rows, rows: number, scale = 1): FunctionRef {
   const width = 4 * upTo(columns, 8);
@@ -226,7 +227,10 @@ export function rowCopy(f: Func, { columns, stride }: Rows, rows: number, scale 
   });
 }
 
-/** Function (to, from, count) that copies rows of padded width back to a tensor, `factors` (an address) times if given. */
+/**
+ * The function (to, from, count, factors) that copies padded rows back to a tensor. If `scaled`, each row is multiplied by its
+ * value at the address `factors`.
+ */
 export function rowStore(f: Func, { columns, stride }: Rows, scaled: boolean): FunctionRef {
   const width = 4 * upTo(columns, 8);
   return helper(f, 4, (f, to, from, count, factors) => {
@@ -246,7 +250,7 @@ export function rowStore(f: Func, { columns, stride }: Rows, scaled: boolean): F
   });
 }
 
-/** A 4 x 4 matrix transposed. */
+/** Transposes a 4 x 4 matrix. */
 function transposed(f: Func, rows: readonly V128[]): V128[] {
   const [a, b, c, d] = rows.map((row) => f.let(row));
   const low = [v128.shuffle(a, b, [0, 4, 1, 5]), v128.shuffle(c, d, [0, 4, 1, 5])].map((x) => f.let(x));
@@ -257,8 +261,8 @@ function transposed(f: Func, rows: readonly V128[]): V128[] {
 }
 
 /**
- * Function (to, from, count) that packs `count` rows in panels of 8 rows: in a panel, the 8 numbers of each column follow each
- * other, for a multiple of 4 columns. A panel with fewer rows repeats the last row.
+ * The function (to, from, count) that packs `count` rows in panels of 8 rows. In a panel, the 8 values of each column follow
+ * each other, and the columns are padded to a multiple of 4. A panel with fewer rows repeats the last row.
  */
 export function panelPack(f: Func, { columns, stride }: Rows): FunctionRef {
   return helper(f, 3, (f, to, from, count) => {
@@ -283,8 +287,8 @@ export function panelPack(f: Func, { columns, stride }: Rows): FunctionRef {
 }
 
 /**
- * Function (to, from, count, all) that packs `count` rows in panels of 8 columns, `panel` bytes apart: in a panel, the 8 numbers
- * of each row follow each other. Rows from `count` up to `all` are zeros.
+ * The function (to, from, count, all) that packs `count` rows in panels of 8 columns, `panel` bytes apart. In a panel, the 8
+ * values of each row follow each other. Rows from `count` up to `all` are filled with zeros.
  */
 export function columnPack(f: Func, { columns, stride }: Rows, panel: number): FunctionRef {
   return helper(f, 4, (f, to, from, count, all) => {

@@ -1,4 +1,5 @@
-// From scores to weights and back, four keys of a query at a time: activations, backward passes, divisors (see activations.ts).
+// Computes weights from scores, and gradients of scores from gradients of weights, for four keys of a query at a time: the
+// activations, backward passes and divisors of activations.ts.
 import {
   type F32,
   f32,
@@ -20,21 +21,21 @@ import type { AttentionAttrs } from "../sizes.ts";
 import type { Pairs, Points } from "./points.ts";
 import { HIDDEN } from "./tiles.ts";
 
-/** A row of scores in memory, indexed by keys; the visible ones are from `lo` to before `hi`. */
+/** A row of scores in memory, one per key. Only the keys from `lo` up to, but not including, `hi` can be visible. */
 export interface ScoreRow {
   readonly address: Int;
   readonly lo: Int;
   readonly hi: Int;
   readonly points: Points;
-  /** Stores shares times dropout's factor (see `keepsInner`). */
+  /** Stores the shares times the dropout factors (see `keepsInner`). */
   readonly storeShare: (j: Local<"i32">, share: V128) => void;
 }
 
-/** What the forward pass computes per row besides weights. */
+/** The values that the forward pass computes per row in addition to the weights. */
 export interface RowResult {
-  /** Multiplies the sum of values. */
+  /** Factor by which the weighted sum of the values is multiplied. */
   readonly factor: F32;
-  /** Saved for the backward pass. */
+  /** The row term, which is saved for the backward pass. */
   readonly term: F32;
   /** Sum of the shares. */
   readonly shares?: F32;
@@ -46,13 +47,13 @@ export type Weigh = (f: Func, row: ScoreRow) => RowResult;
 /** A normalised activation in WebAssembly. */
 interface NormalisedCode {
   readonly weigh: Weigh;
-  /** Weight a and share w of a score (see `NormalisedActivation`). */
+  /** The weight a and the share w of a score (see `NormalisedActivation`). */
   readonly weight: (f: Func, score: V128, term: V128) => { a: V128; share: V128 };
   /** The logarithm of a weight above 0. Default: computed from the weight. */
   readonly logWeight?: (score: V128, term: V128) => V128;
 }
 
-/** Writes the code of every four keys of a row. */
+/** Writes a loop over the keys of a row, four at a time. */
 function each(
   f: Func,
   { address, lo, hi }: ScoreRow,
@@ -65,7 +66,7 @@ function each(
   });
 }
 
-/** Calls `body` with scores as they enter the activation, -Infinity if hidden, and a mask of the visible lanes. */
+/** Like `each`, but `body` gets modified scores (-Infinity if hidden) and a mask of the visible lanes; its result is stored. */
 function eachScore(f: Func, row: ScoreRow, body: (score: Local<"v128">, seen: V128) => V128): void {
   each(f, row, (j, at) => {
     const { score, seen } = row.points.pairs(load("v128", at), j);
@@ -76,19 +77,19 @@ function eachScore(f: Func, row: ScoreRow, body: (score: Local<"v128">, seen: V1
 const kept = ({ points: { keep } }: ScoreRow, j: Local<"i32">, a: V128): V128 =>
   keep ? f32x4.mul(a, keep(j)) : a;
 
-/** The largest of four floats; a NaN may be lost. */
+/** The largest of four floats. NaN may be ignored. */
 function maxLanes(f: Func, x: Local<"v128">): F32 {
   const pairs = f.let(f32x4.pmax(x, v128.shuffle(x, x, [2, 3, 2, 3])));
   return f32x4.lane(f32x4.pmax(pairs, v128.shuffle(pairs, pairs, [1, 1, 1, 1])), 0);
 }
 
-/** The row term of a row without visible keys: above every score. */
+/** The row term of a row without visible keys, which is larger than any score. */
 const EMPTY = 1e30;
 const LOWEST = -3.4028234663852886e38;
 
-/** e^s / sum of e^s; a score of NaN reaches the sum. `firstTop` and `firstSum` are the initial maximum and sum. */
+/** e^s / sum of e^s, where a NaN score makes the sum NaN. `firstTop` and `firstSum` are the initial maximum and sum. */
 function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
-  // No weight is above 1, however the log-sum-exp is rounded.
+  // The minimum with 0 ensures that no weight exceeds 1, even if the log-sum-exp was rounded down.
   const logWeight = (score: V128, term: V128): V128 => f32x4.pmin(f32x4.sub(score, term), 0);
   return {
     logWeight,
@@ -123,10 +124,10 @@ function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
   };
 }
 
-/** Maximum number of steps towards tau, and the excess of the sum of squares below which a step is the last. */
+/** Maximum number of steps towards tau, and the excess of the sum of squares over 1 below which a step is the last. */
 const [STEPS, SMALL] = [16, 0.01];
 
-/** One step towards tau from below: see `stepOf` in entmax15.ts. Sets `tau` and `searching`. */
+/** Writes one step towards tau from below (see `stepOf` in entmax15.ts), which updates `tau` and `searching`. */
 function entmaxStep(f: Func, row: ScoreRow, tau: Local<"f32">, searching: Local<"i32">): void {
   const threshold = f.let(f32x4.splat(tau));
   const [count, sum, square] = [f.local("v128"), f.local("v128"), f.local("v128")];
@@ -160,7 +161,7 @@ const entmax15: NormalisedCode = {
     eachScore(f, row, (score) => {
       f.set(score, f32x4.mul(score, 0.5));
       f.set(top, f32x4.pmax(top, score));
-      // NaN and Infinity.
+      // True for NaN and Infinity.
       f.set(wrong, v128.or(wrong, v128.not(f32x4.lt(score, Infinity))));
       return score;
     });
@@ -193,14 +194,14 @@ const entmax15: NormalisedCode = {
   },
 };
 
-/** The normalised activations; one without an entry runs in TypeScript. */
+/** The normalised activations. An activation without an entry runs in TypeScript. */
 const NORMALISED: Partial<Record<AttentionActivation, NormalisedCode>> = {
   softmax: softmax(LOWEST, 0),
   softmax1: softmax(0, 1),
   entmax15,
 };
 
-/** Whether the activation has code here. */
+/** Whether the activation has WebAssembly code. */
 export const isKnown = ({ activation }: AttentionAttrs): boolean =>
   !ACTIVATIONS[activation].normalised || NORMALISED[activation] !== undefined;
 
@@ -216,13 +217,13 @@ function elementwise(f: Func, { expression, logistic }: ElementwiseActivation, s
     const slope = derivative(expression, "score");
     return { phi: toWasm(expression, f, { score }), slope: () => toWasm(slope, f, { score }) };
   }
-  // With e = e^-s, both need one exponential: phi = 1 / (1 + e), its derivative e phi^2.
+  // phi = 1 / (1 + e) and its derivative e phi^2 share one exponential, e = e^-s.
   const e = f.let(expOfNegative(f, f32x4.pmin(f32x4.neg(score), 87)));
   const phi = f.let(f32x4.div(1, f32x4.add(e, 1)));
   return { phi, slope: () => f32x4.mul(f32x4.mul(e, phi), phi) };
 }
 
-/** The forward code of an activation. */
+/** The code of an activation in the forward pass. */
 export function weighOf(attrs: AttentionAttrs): Weigh {
   const definition = ACTIVATIONS[attrs.activation];
   if (definition.normalised) return NORMALISED[attrs.activation]!.weigh;
@@ -242,7 +243,7 @@ export function weighOf(attrs: AttentionAttrs): Weigh {
   };
 }
 
-/** Terms of a query in the backward pass, in each lane. */
+/** The row term and delta of a query in the backward pass, copied to all lanes. */
 export interface RowTerms {
   readonly term: Local<"v128">;
   readonly delta: Local<"v128">;
@@ -256,10 +257,10 @@ const BACKWARD: Readonly<
   ste: (_a, _share, da) => da,
 };
 
-/** Lower bound of weights before a logarithm. */
+/** Weights are raised to this value before their logarithm is computed. */
 export const TINY = 1e-37;
 
-/** Weights of scores before dropout, and their logarithms where they are above 0; `term` has the row term in each lane. */
+/** The weights before dropout, and their logarithms (valid for weights above 0). `term` has the row term in all lanes. */
 export function weightsOf(
   f: Func,
   attrs: AttentionAttrs,
@@ -273,11 +274,11 @@ export function weightsOf(
   return { a, logA: code?.logWeight?.(score, term) ?? log(f, f32x4.pmax(a, TINY)) };
 }
 
-/** Divides an element-wise weight in the same way as the row's weights. */
+/** Multiplies an element-wise weight by the row term, 1 / divisor, if the weights are divided. */
 const scaled = ({ divide }: AttentionAttrs, term: V128, x: V128): V128 =>
   divide === "none" ? x : f32x4.mul(term, x);
 
-/** Weights of pairs before dropout and the gradients of their scores, from those of the weights. */
+/** The weights of pairs before dropout, and the gradients of their scores, given the gradients `da` of the weights. */
 export function gradientsOf(
   f: Func,
   attrs: AttentionAttrs,
