@@ -1,17 +1,17 @@
-// Differentiation with `add` as the addition of gradients: the functions that models and tests call.
+// Reverse-mode differentiation, as called by models and tests. Gradients are added by the operation `add`.
 import { gradients } from "../src/graph/gradient.ts";
 import { constant } from "../src/graph/structure.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import { add } from "./elementwise/op.ts";
 
 /**
- * Gradients of a scalar, as new tensors of its graph: g_i = d loss / d wrt_i (times `seed`).
+ * Computes the gradients of a scalar, as new tensors of its graph: g_i = seed * d loss / d wrt_i.
  *
  * @param loss the scalar, [1]
- * @param wrt tensors the loss depends on, usually parameters; each is treated as a leaf
- * @param seed a factor of the gradients. Default: 1
- * @returns one tensor per tensor of `wrt`, of its shape
- * @throws {Error} if the loss does not depend on one of them
+ * @param wrt tensors that the loss depends on, usually parameters; each is treated as a leaf
+ * @param seed factor by which the gradients are multiplied. Default: 1
+ * @returns one gradient for each tensor of `wrt`, with the shape of that tensor
+ * @throws {Error} if the loss does not depend on one of these tensors
  *
  * @example
  * ```ts
@@ -31,13 +31,14 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
 }
 
 /**
- * Like `grad`, but returns a function from a tensor to its gradient: for `wrt` and every tensor between them and the loss,
- * whose gradients the backward pass computes anyway.
+ * Like `grad`, but returns a function that maps a tensor to its gradient. It works for the tensors of `wrt` and for every
+ * tensor between them and the loss, because the backward pass computes those gradients anyway.
  *
  * @param loss the scalar, [1]
- * @param wrt tensors the loss depends on, usually parameters; each is treated as a leaf
- * @param seed a factor of the gradients, a number or a tensor [1]. Default: 1
- * @returns dL/dx of a tensor x, of its shape; undefined if the loss does not depend on x, or x on none of `wrt`
+ * @param wrt tensors that the loss depends on, usually parameters; each is treated as a leaf
+ * @param seed factor by which the gradients are multiplied, a number or a tensor [1]. Default: 1
+ * @returns a function of a tensor x that returns dL/dx, with the shape of x, or undefined if the loss does not depend on x or
+ * x does not depend on any tensor of `wrt`
  *
  * @example
  * ```ts

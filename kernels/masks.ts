@@ -1,6 +1,6 @@
 /**
- * Score modifiers and masks of attention, `masks` in mod.ts: those of the literature, their composition, and `modifier`
- * and `mask`, which create one from an expression.
+ * Score modifiers and masks of attention, exported by mod.ts as `masks`: those known from the literature, functions that
+ * combine several, and `modifier` and `mask`, which create new ones from an expression.
  *
  * @example A causal window of 128 keys, and a penalty on distance
  * ```ts

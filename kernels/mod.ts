@@ -1,6 +1,6 @@
 /**
- * Kernels: one folder per operation with its shapes, WGSL, TypeScript oracle and gradient, and the expression language
- * that several of them use.
+ * Kernels: one folder per operation, with its shapes, WGSL and WebAssembly kernels, reference implementation in TypeScript and
+ * gradient; and the expression language that several operations use.
  *
  * @example The gradient of a matrix product
  * ```ts

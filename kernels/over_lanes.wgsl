@@ -1,4 +1,4 @@
-// Reduces the lanes' Parts to one by `combine`, in a tree of fixed shape; every lane of the workgroup gets the result.
+// Combines the Parts of all lanes into one by `combine`, in a tree of fixed shape. Every lane of the workgroup gets the result.
 //! if LANES > 1
 var<workgroup> of_lane: array<Part, LANES>;
 fn over_lanes(part: Part, lane: u32) -> Part {
@@ -9,7 +9,7 @@ fn over_lanes(part: Part, lane: u32) -> Part {
     workgroupBarrier();
   }
   let all = of_lane[0];
-  // Every lane must have read the result before a second tree overwrites it.
+  // Every lane must have read the result before a second call overwrites it.
   workgroupBarrier();
   return all;
 }

@@ -1,8 +1,9 @@
-// Row access for kernels: rows read as vec4f, and matrices split by rows when larger than the adapter's binding limit.
+// Row access for kernels: rows are read as vec4f if possible, and matrices larger than the adapter's binding limit are split
+// into parts of whole rows.
 import { ALIGN } from "../src/graph/structure.ts";
 import type { ElementRange } from "../src/graph/tensor.ts";
 
-/** A contiguous part of a matrix's rows. */
+/** A range of consecutive rows of a matrix. */
 export interface RowPart {
   /** Index of the first row. */
   readonly first: number;
@@ -13,8 +14,8 @@ export interface RowPart {
 }
 
 /**
- * Splits a matrix [rows, width] of f32 into the fewest parts of at most `maxBytes`, each a multiple of 64 rows except for
- * the last, so that every part starts at a valid binding offset. A matrix that fits is one part.
+ * Splits a matrix [rows, width] of f32 into as few parts of at most `maxBytes` as possible. Every part except the last has a
+ * multiple of 64 rows, so that every part starts at a valid binding offset. A matrix that fits is one part.
  */
 export function rowParts(rows: number, width: number, maxBytes: number): RowPart[] {
   if (4 * rows * width <= maxBytes) return [{ first: 0, rows, range: undefined }];
@@ -26,7 +27,10 @@ export function rowParts(rows: number, width: number, maxBytes: number): RowPart
   });
 }
 
-/** Type Item of the items of a row of `size` values, and their number WIDTH: vec4f if each lane gets whole ones, else f32. */
+/**
+ * The WGSL type `Item` by which a row of `size` values is read, and the number `WIDTH` of items in a row. The type is vec4f if
+ * `size` is a multiple of 4 and each lane gets at least one vec4f, else f32.
+ */
 export function itemsOf(size: number, lanes = 1): { readonly WIDTH: number; readonly Item: string } {
   const fours = size % 4 === 0 && size >= 4 * lanes;
   return fours ? { WIDTH: size / 4, Item: "vec4f" } : { WIDTH: size, Item: "f32" };

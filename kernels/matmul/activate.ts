@@ -1,4 +1,4 @@
-// The activation of a product's sums, which are still in the cache.
+// Applies the activation to the sums of a product while they are still in the cache.
 import {
   f32x4,
   type Func,
@@ -15,19 +15,19 @@ import type { Operands, Product } from "./product.ts";
 import { loadPart } from "../simd/vectors.ts";
 import { storePart } from "./tiles.ts";
 
-/** What is done with rows of sums. */
+/** Describes how rows of sums are activated. */
 interface Activated {
   readonly activation: Activation;
-  /** Whether the sums are kept in the second output. */
+  /** Whether the sums are also stored in the second output. */
   readonly savesPre: boolean;
   readonly addend: boolean;
-  /** Values at the end of the matrix' rows that fill no vector. */
+  /** Number of values at the end of a row of the matrix that do not fill a vector. */
   readonly rest: number;
 }
 
 /**
- * The function (y, pre, addend, row, rows, vectors, last) that replaces sums in y, which are still in the cache, by
- * act(sum) + addend: some vectors of each row, and the rest of the row if `last` is not 0.
+ * The function (y, pre, addend, row, rows, vectors, last) that replaces sums in y by act(sum) + addend: `vectors` vectors of
+ * each of `rows` rows, and if `last` is not 0, also the `rest` values at the end of each row.
  */
 function activatedRows(module: Module, of: Activated): FunctionRef {
   return module.func(
@@ -58,7 +58,7 @@ function activatedRows(module: Module, of: Activated): FunctionRef {
   );
 }
 
-/** Columns that a block has computed: full strips of `width` columns, then `rest` columns if `last` is not 0. */
+/** The columns that a block has computed: `count` strips of `width` columns and, if `last` is not 0, `rest` more columns. */
 export interface Done {
   readonly width: number;
   readonly rest: number;
@@ -66,7 +66,7 @@ export interface Done {
   readonly last: Int;
 }
 
-/** Writes code that activates rows, from `corner` bytes after the first value of a part on. */
+/** Writes code that activates rows, starting `corner` bytes after the first value of a part. */
 export function activate(
   f: Func,
   p: Product,

@@ -14,8 +14,8 @@ function transposed(x: Floats, offset: number, rows: number, columns: number): F
 }
 
 /**
- * y[m, n] = sum_k a[m, k] b[n, k], with both operands' rows along k, in blocks of 4 x 4 results: 16 products per 8 values
- * read. Sums are float64 in the order of k.
+ * y[m, n] = sum_k a[m, k] b[n, k]; the rows of both operands are along k. Results are computed in blocks of 4 x 4, which take
+ * 16 products for every 8 values read. Sums are float64, in the order of k.
  */
 function product(a: Floats, b: Floats, y: Floats, M: number, N: number, K: number): void {
   const fullM = M - M % 4;
@@ -52,7 +52,7 @@ function product(a: Floats, b: Floats, y: Floats, M: number, N: number, K: numbe
   for (let m = 0; m < M; m++) for (let n = m < fullM ? fullN : 0; n < N; n++) edge(m, n);
 }
 
-/** y = act(op(a) op(b) + bias) + addend; a second output is the value before the activation. */
+/** y = act(op(a) op(b) + bias) + addend. The second output, if needed, is the value before the activation. */
 export function matmulCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],

@@ -1,4 +1,4 @@
-// Products of few rows with a transposed b, as dot products: nothing is packed, and each row of b is read once.
+// Products of a few rows and a transposed b, computed as dot products: nothing is packed, and each row of b is read once.
 import type { Phase, Simd } from "../../src/graph/simd.ts";
 import {
   f32x4,
@@ -17,7 +17,7 @@ import { BLOCK, divided, labelOf, operandsOf, type Product } from "./product.ts"
 import { loadPart } from "../simd/vectors.ts";
 import { PARAMS, storePart } from "./tiles.ts";
 
-/** Few rows times a transposed b. */
+/** The phase that multiplies a few rows by a transposed b. */
 export function dots(p: Product): Simd {
   const { batch, M, N, K } = p;
   const width = M === 1 ? 8 : 4;
@@ -50,8 +50,9 @@ export function dots(p: Product): Simd {
 
 /** Dot products of all rows of a with rows of b. */
 interface Dots {
-  /** Rows of a, and rows of b, at most 8, that are taken at once. */
+  /** Number of rows of a. */
   readonly rows: number;
+  /** Number of rows of b (columns of the product) that are processed at once, at most 8. */
   readonly columns: number;
   readonly K: number;
   readonly bias: boolean;
@@ -59,8 +60,8 @@ interface Dots {
 }
 
 /**
- * The function (a, b, bias, addend, y, row, strips) that computes y = a b' for few rows, whose values lie along k in both
- * operands: each row of b is read from memory once.
+ * The function (a, b, bias, addend, y, row, strips) that computes y = a b^T for a few rows of a. The rows of both operands are
+ * along k, and each row of b is read from memory once.
  */
 function rowsOfDots(module: Module, dots: Dots): FunctionRef {
   const { rows, columns, K, bias: hasBias, addend: hasAddend } = dots;
@@ -87,7 +88,7 @@ function rowsOfDots(module: Module, dots: Dots): FunctionRef {
   });
 }
 
-/** Vectors whose lanes add up to the dot products of `count` rows of a, from an offset on, and the rows of b. */
+/** Returns vectors whose lanes add up to the dot products of `count` rows of a, from byte `first` on, with the rows of b. */
 function dotProducts(
   f: Func,
   { columns, K }: Dots,

@@ -1,4 +1,4 @@
-// A product as a BLAS computes it, x = op(a) op(b), and the phase that makes y = act(x + bias) + addend of it.
+// A product as a BLAS computes it, x = op(a) op(b), and the phase that then computes y = act(x + bias) + addend.
 import type { Phase, PlainProduct } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";
 import { element, f32x4, i32, load, type V128 } from "../../src/wasm/mod.ts";
@@ -7,7 +7,7 @@ import { toWasm } from "../expression/wasm.ts";
 import { eachPart, rowGroups } from "../simd/rows.ts";
 import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
 
-/** The product of a call. */
+/** Describes the product of a call, and the phase that follows it, if any. */
 export function productOf(call: Call<MatmulAttrs>): PlainProduct {
   const { inputs, attrs } = call;
   const { transA, transB, bias, addend, activation } = attrs;
@@ -15,7 +15,7 @@ export function productOf(call: Call<MatmulAttrs>): PlainProduct {
   return { ...matmulSizes(inputs, attrs), transA, transB, then };
 }
 
-/** The product lies in y. The sums before the activation are kept in the second output if it is needed. */
+/** Replaces the product x in y by act(x + bias) + addend. Stores x + bias in the second output if it is needed. */
 function epilogue({ outputs: [out], attrs, needed }: Call<MatmulAttrs>): Phase {
   const N = out.shape.at(-1)!;
   const { bias: hasBias, addend: hasAddend, activation } = attrs;

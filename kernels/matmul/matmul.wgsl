@@ -1,8 +1,9 @@
 // y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes according to TRANS_A and TRANS_B.
-// Two schedules: TILED keeps a tile of each operand in workgroup memory (a hardware GPU); else every invocation computes
-// TM x TN results in registers directly from storage, which is several times faster on a software adapter. There loading
-// four values costs little more than loading one: VECTOR_A, VECTOR_B and VECTOR_Y, if rows are multiples of 4 long. If b is
-// too large to bind, a dispatch computes N of the product's COLUMNS from FIRST on; otherwise all of them.
+// There are two schedules. On a hardware GPU, TILED keeps a tile of each operand in workgroup memory. On a software adapter,
+// every invocation computes TM x TN results in registers, directly from storage, which is several times faster there. Loading
+// four values costs it little more than loading one, so operands whose rows have a multiple of 4 values are read as vec4f
+// (VECTOR_A, VECTOR_B, VECTOR_Y). If b is too large for one binding, a dispatch computes only N of the product's COLUMNS,
+// starting at column FIRST.
 //! insert FUNCTIONS
 @group(0) @binding(1) var<storage, read> a: array<ItemA>;
 @group(0) @binding(2) var<storage, read> b: array<ItemB>;
@@ -49,7 +50,7 @@ fn activation(x: f32) -> f32 {
   ;
 }
 //! end
-/** Completes and stores element i of y, which is in column n; both indices count items of type Out. */
+/** Completes and stores item i of y, which is in column n. Both indices count items of type Out. */
 fn finish(i: u32, n: u32, sum: Out) {
   var x = sum;
 //! if HAS_BIAS
@@ -100,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var c$r_1 = vec4f();
 //! end
   for (var k0 = 0u; k0 < K; k0 += 8u) {
-    // Neighbouring lanes read neighbouring values: along k if the operand's rows run along k, else across.
+    // Neighbouring lanes read neighbouring values: along k if the rows of the operand are along k, else across k.
 //! for t in 0..8
     {
 //! if TRANS_A
@@ -165,7 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 //! end
 //! end
   for (var k = 0u; k < K; k += UNROLL) {
-    // a$i_$q: four rows of a at k + q. b$q: four columns of b, few of them live at a time, to stay in registers.
+    // a$i_$q holds four rows of a at k + q, b$q four columns of b. Few of the latter are live at a time, to stay in registers.
 //! for i in 0..TM/4
 //! if VECTOR_A && !TRANS_A
 //! for s in 0..4

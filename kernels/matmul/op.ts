@@ -1,4 +1,4 @@
-// Matrix products in every transposition, batched or not, with fused bias, activation and addition.
+// Matrix products with either operand transposed or not, batched or not, with fused bias, activation and addition.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
@@ -13,8 +13,8 @@ import { matmulSimd } from "./simd.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
 
 /**
- * Constants of the register schedule: each invocation computes 12 x 16 results, fewer if the product has fewer rows or columns,
- * or is too small to give every lane of a few processors a tile.
+ * Constants of the schedule that keeps results in registers. Each invocation computes 12 x 16 results, or fewer if the product
+ * has fewer rows or columns, or is too small to give each lane of a few processors a tile.
  */
 function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: MatmulAttrs) {
   const TM = [4, 8].find((rows) => rows >= M) ?? 12;
@@ -36,7 +36,7 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   };
 }
 
-/** The dispatch that computes those columns of the product that depend on one part of b. */
+/** The dispatch that computes the columns of the product that belong to one part of b. */
 function dispatchOf(
   sizes: MatmulSizes,
   attrs: MatmulAttrs,
@@ -108,7 +108,7 @@ export const matmulOp: Op<MatmulAttrs> = {
   lower({ inputs, attrs, needed }, target) {
     const sizes = matmulSizes(inputs, attrs);
     const savesPre = attrs.activation !== undefined && needed[1];
-    // Rows of b are columns of the product: a b too large for one binding is split into parts.
+    // If b is too large for one binding, its rows, which are columns of the product, are split into parts.
     const undivided = [{ first: 0, rows: sizes.N, range: undefined }];
     const splits = attrs.transB && sizes.batch === 1;
     const parts = splits ? rowParts(sizes.N, sizes.K, target.maxBindingBytes) : undivided;
@@ -170,12 +170,12 @@ export interface MatmulOptions {
 }
 
 /**
- * y = act(op(a) op(b) + bias) + addend
+ * Matrix product y = act(op(a) op(b) + bias) + addend, where op transposes the last two dimensions if `transA` or `transB`.
  *
  * @param a [..., M, K], or [..., K, M] with `transA`
  * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions equal those of a
  * @returns [..., M, N]
- * @throws {UserError} if the shapes are inconsistent; the message contains both
+ * @throws {UserError} if the shapes are inconsistent; the message contains the shapes
  *
  * @example
  * ```ts

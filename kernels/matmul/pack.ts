@@ -1,43 +1,44 @@
-// Packing: an operand of a product copied into strips of a few columns, k by k, which a tile reads from front to back.
+// Packing: an operand of a product is copied into strips of a few columns, so that a tile reads memory in order. In a strip,
+// the columns' values for one k follow those for the previous k.
 import { element, type Func, type FunctionRef, type I32, i32 } from "../../src/wasm/mod.ts";
 import { type Int, int, load, type Local, type Module, v128 } from "../../src/wasm/mod.ts";
 import { smaller } from "../simd/rows.ts";
 
-/** An operand in strips of columns (or rows of a), k by k: strip after strip. */
+/** The layout of a packed operand: one strip of columns of b (or of rows of a) after the other. */
 export interface Strips {
-  /** Neighbouring strips of equal width, in order; a strip may have room for more columns. */
+  /** Groups of `count` neighbouring strips of equal `width`, in order. A strip has room for `room` columns. */
   readonly groups: readonly { readonly width: number; readonly room: number; readonly count: number }[];
-  /** Values along k. */
+  /** Number of values along k. */
   readonly K: number;
-  /** Bytes between rows of the operand as it is stored. */
+  /** Stride between the rows of the operand as it is stored, in bytes. */
   readonly row: number;
-  /** Whether its rows are along k: [columns, K]; else it is [K, columns]. */
+  /** True if the rows of the operand are along k, so that its shape is [columns, K]; false if it is [K, columns]. */
   readonly alongK: boolean;
 }
 
-/** How an operand is packed. */
+/** Packs an operand, in blocks that threads share. */
 export interface Packer {
   /** Number of blocks. */
   readonly blocks: number;
-  /** Values of the packed operand. */
+  /** Number of values of the packed operand. */
   readonly size: number;
-  /** Writes code that packs one block; without one, everything. */
+  /** Writes code that packs one block, or the entire operand if `block` is undefined. */
   readonly write: (f: Func, from: I32, to: I32, block?: I32) => void;
 }
 
-/** Values that a block packs. */
+/** Approximate number of values that a block packs. */
 const BLOCK = 2 ** 14;
 
-/** Values between strips: addresses a multiple of 4096 bytes apart would share few sets of the first cache. */
+/** Number of unused values between strips. Without it, strips that are a multiple of 4096 bytes apart share L1 cache sets. */
 export const GAP = 16;
 
-/** Packs an operand. */
+/** The packer of an operand. */
 export const packer = (strips: Strips): Packer => strips.alongK ? rowsPacker(strips) : columnsPacker(strips);
 
 const sizeOf = ({ groups, K }: Strips): number =>
   groups.reduce((sum, { room, count }) => sum + (room * K + GAP) * count, 0);
 
-/** Blocks of rows of all strips: they read the operand in order. */
+/** Packs [K, columns]. A block packs some rows of all strips, so that the operand is read in order. */
 function columnsPacker(strips: Strips): Packer {
   const { groups, K, row } = strips;
   const size = sizeOf(strips);
@@ -60,7 +61,7 @@ function columnsPacker(strips: Strips): Packer {
   };
 }
 
-/** Blocks of strips. */
+/** Packs [columns, K]. A block packs some strips. */
 function rowsPacker(strips: Strips): Packer {
   const { groups, K, row } = strips;
   const [{ width, room, count }, ...rest] = groups;
@@ -82,7 +83,7 @@ function rowsPacker(strips: Strips): Packer {
       };
       const first = block ? f.let(i32.mul(block, perBlock)) : int(0);
       pack(width, first, block ? smaller(i32.sub(count, first), perBlock) : count);
-      // The narrow strip, if there is one, is a group of its own.
+      // If there is a narrow last strip, it is a group of its own.
       for (const last of rest) {
         const packLast = () => pack(last.width, count, 1);
         block ? f.if(i32.eq(block, blocks - 1), packLast) : packLast();
@@ -106,7 +107,7 @@ function copyValues(f: Func, to: Local<"i32">, from: Local<"i32">, count: number
   }
 }
 
-/** The function (from, to, count, steps) that packs some rows of neighbouring strips of a matrix [K, columns]. */
+/** The function (from, to, count, steps) that packs `steps` rows of `count` neighbouring strips of a matrix [K, columns]. */
 function packColumns(module: Module, { width, room, K, row }: Strip): FunctionRef {
   return module.func({ params: ["i32", "i32", "i32", "i32"] }, (f, from, to, count, steps) => {
     const end = f.let(i32.add(from, i32.mul(steps, row)));
@@ -126,7 +127,7 @@ function packColumns(module: Module, { width, room, K, row }: Strip): FunctionRe
   });
 }
 
-/** Writes code that stores the columns of four vectors as rows, `row` bytes apart. */
+/** Writes code that transposes four vectors: it stores their columns as rows, `row` bytes apart. */
 function transpose(
   f: Func,
   r: readonly Local<"v128">[],
@@ -150,7 +151,7 @@ function packRows(module: Module, { width, room, K, row }: Strip): FunctionRef {
       const [source, target] = [f.let(from), f.let(to)];
       f.loop(0, whole, 4, () => {
         for (let first = 0; first < width; first += 4) {
-          // A strip with fewer rows repeats its last one.
+          // If the strip is narrower than a multiple of four, its last row is repeated.
           const rows = [0, 1, 2, 3].map((i) =>
             f.let(load("v128", source, row * Math.min(first + i, width - 1)))
           );

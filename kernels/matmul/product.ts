@@ -1,14 +1,14 @@
-// A matrix product's parts, and the addresses of its operands.
+// The parts of a matrix product, and the addresses of its operands.
 import type { Addresses } from "../../src/graph/simd.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
 import type { MatmulAttrs, MatmulSizes } from "./sizes.ts";
 
-/** Multiply-adds per block: about 5 microseconds. */
+/** Multiply-adds per block. A block takes about 5 microseconds. */
 export const BLOCK = 2 ** 17;
 
-/** A product: its sizes, and its bias, activation and addend. */
+/** A product: its sizes, and whether it has a bias, an activation and an addend. */
 export interface Product extends MatmulSizes, MatmulAttrs {
-  /** Whether the sums before the activation are kept. */
+  /** Whether the values before the activation are stored in the second output. */
   readonly savesPre: boolean;
 }
 
@@ -25,7 +25,7 @@ export interface Part {
   readonly k: Range;
 }
 
-/** Addresses of one matrix's operands, at the first row and column of a part. */
+/** Addresses of the operands of one matrix product, at the first row and column of a part. */
 export interface Operands {
   readonly a: I32;
   readonly b: I32;
@@ -35,7 +35,7 @@ export interface Operands {
   readonly pre: I32;
 }
 
-/** Splits `size` into equal ranges of at most `most`, a multiple of `unit`. */
+/** Splits `size` into ranges of equal size, a multiple of `unit` that is at most about `most`; the last may be shorter. */
 export function rangesOf(size: number, most: number, unit: number): Range[] {
   const count = Math.ceil(size / Math.max(most, unit));
   const step = Math.ceil(size / count / unit) * unit;
@@ -45,11 +45,11 @@ export function rangesOf(size: number, most: number, unit: number): Range[] {
   );
 }
 
-/** The address of a part's first value in a matrix that is stored row by row, or in its transpose. */
+/** The address of the value at a row and column of a matrix with the given number of columns, stored row by row. */
 const cornerOf = (base: I32, row: number, column: number, columns: number): I32 =>
   i32.add(base, 4 * (row * columns + column));
 
-/** The operands of matrix `matrix` of the batch. */
+/** The operands of product number `matrix` of the batch. */
 export function operandsOf(
   f: Func,
   p: Product,
@@ -81,7 +81,10 @@ export function operandsOf(
 
 export const labelOf = ({ M, N, K }: Product): string => `matmul ${M}x${N}x${K}`;
 
-/** The quotient and the remainder of a block's index by a number of blocks; undefined: there is only one such group. */
+/**
+ * Divides a block's index by a number of blocks per group: returns the group, and the index within the group. `by` is undefined
+ * if there is only one group.
+ */
 export function divided(f: Func, block: I32, by: number | undefined): [Int, I32] {
   if (by === undefined) return [0, block];
   if (by === 1) return [block, int(0)];

@@ -1,5 +1,5 @@
 // Matrix products in WebAssembly: y = act(op(a) op(b) + bias) + addend. Operands are packed into strips, then rows of tiles are
-// distributed over the threads; small products do both in one block, and few rows times a transposed b need no packing.
+// distributed over the threads. A small product does both in one block; a few rows times a transposed b need no packing.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
@@ -24,34 +24,37 @@ import { COLUMNS, rowOfTiles, ROWS, type Tile } from "./tiles.ts";
 
 /** Maximum number of rows that are computed as dot products. */
 const DOT_ROWS = 12;
-/** Maximum number of values along k per tile; longer sums are accumulated in y. */
+/** Maximum number of values along k per tile. Longer sums are accumulated in y. */
 const MOST_K = 512;
 /** Maximum number of values along k that are packed in one phase. */
 const PACKED_K = 8 * MOST_K;
-/** Multiply-adds of a product that is one block; more, if there are many. Also the maximum number of values of its b. */
+/** Up to this many multiply-adds per matrix, times the batch size, a matrix is one block, if b has at most as many values. */
 const SMALL = 2 ** 18;
 /** Number of values of an operand that stay in a core's L2 cache. */
 const CACHED = 96 * 1024;
-/** Number of values of an operand that is packed in any case. */
+/** Number of values above which an operand is packed in any case. */
 const LARGE = 2 ** 19;
 /** Maximum number of values of one packed operand. */
 const PACKED = 2 ** 22;
 
-/** The heights of rows of tiles: the first `extra` of `count` have `rows` rows, the others one less. None is flat if M > 3. */
+/**
+ * The heights of the rows of tiles: of `count` tiles, the first `extra` have `rows` rows, the others one row less, so that no
+ * tile is much flatter than the others.
+ */
 function tilesOf(M: number) {
   const count = Math.ceil(M / ROWS);
   const rows = Math.ceil(M / count);
   return { count, rows, extra: M - count * (rows - 1) };
 }
 
-/** Strips of a part's columns of b: how many are full, and the columns of the last one. */
+/** The strips of a part's columns: how many are full, the number of columns of a narrow last strip, and how many there are. */
 const stripsOf = ({ size }: Range) => ({
   full: Math.floor(size / COLUMNS),
   rest: size % COLUMNS,
   all: Math.ceil(size / COLUMNS),
 });
 
-/** How a part's b is packed. */
+/** The packer of a part of b. */
 function packerOfB({ N, K, transB }: Product, { columns, k }: Part): Packer {
   const { full, rest } = stripsOf(columns);
   const groups = [
@@ -61,7 +64,7 @@ function packerOfB({ N, K, transB }: Product, { columns, k }: Part): Packer {
   return packer({ groups, K: k.size, row: 4 * (transB ? K : N), alongK: transB });
 }
 
-/** How a part's rows of a transposed a are packed: a strip a tile. */
+/** The packer of a part of a transposed a: one strip for each row of tiles. */
 function packerOfA({ M }: Product, part: Part): Packer {
   const { count, rows, extra } = tilesOf(part.rows.size);
   const groups = [
@@ -71,32 +74,32 @@ function packerOfA({ M }: Product, part: Part): Packer {
   return packer({ groups, K: part.k.size, row: 4 * M, alongK: false });
 }
 
-/** How tiles read b: packed, or directly from the input if few rows use it. */
+/** The distances at which tiles read b: from the packed strips, or directly from the input if b is not packed. */
 const stepsOfB = ({ N }: Product, { k }: Part, packed: boolean): Tile["b"] =>
   packed ? { step: 4 * COLUMNS, strip: 4 * (COLUMNS * k.size + GAP) } : { step: 4 * N, strip: 4 * COLUMNS };
 
-/** What rows of tiles read. */
+/** The strips of operands that rows of tiles read. */
 interface Strips {
-  /** Packed rows of a; undefined: they are read where they are. */
+  /** Address of the packed rows of a; undefined if a is read in place. */
   readonly a?: I32;
   readonly b: I32;
   /** Whether b is packed. */
   readonly packed: boolean;
-  /** Strips first .. first + count of b. */
+  /** The first strip of b, and the number of full strips. */
   readonly first: Int;
   readonly count: Int;
-  /** Not 0 if the narrow last strip follows. */
+  /** Not 0 if the narrow last strip follows the full strips. */
   readonly last: Int;
 }
 
-/** Writes code that computes rows of tiles first .. end. */
+/** Writes code that computes the rows of tiles from `first` up to, but not including, `end`. */
 function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips, first: Int, end: Int): void {
   const { M, N, K, transA } = p;
   const { k, columns } = part;
   const { count, rows, extra } = tilesOf(part.rows.size);
   const { full, rest } = stripsOf(columns);
   const b = stepsOfB(p, part, strips.packed);
-  // Distances between values of a; a packed tile lies k by k.
+  // Distances between the values of a. In a packed strip, the rows' values for one k follow each other.
   const direct = transA ? { row: 4, step: 4 * M } : { row: 4 * K, step: 4 };
   const distances = (rows: number) => strips.a ? { row: 4, step: 4 * rows } : direct;
   const ends = k.first + k.size === K;
@@ -136,14 +139,14 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   });
 }
 
-/** Whether a is packed: a transposed a for many columns, if it is large, or if the cache would hold few of its rows at once. */
+/** Whether a is packed: only if it is transposed, and N is large, a is large, or the rows of a would share cache sets. */
 const packsA = ({ M, N, K, transA }: Product): boolean =>
   transA && (N > 256 || M * K > LARGE || M % 1024 === 0);
-/** Whether b is packed: not if it stays in the cache as it is, nor for so few rows that packing would take longer. */
+/** Whether b is packed: always if it is transposed; else if it exceeds the cache and enough rows use it to repay packing. */
 const packsB = ({ M, N, K, transB }: Product): boolean =>
   transB || (M > 2 * ROWS && N * K > (M > 256 ? CACHED : LARGE));
 
-/** One matrix of the batch per block. */
+/** A phase in which each block computes one matrix of the batch. */
 function whole(p: Product): Simd {
   const { batch, M, N, K } = p;
   const packed = packsB(p);
@@ -168,7 +171,7 @@ function whole(p: Product): Simd {
   };
 }
 
-/** Packing and multiplication in phases of many blocks; the parts of a phase differ in k. */
+/** Packing and multiplication in phases of many blocks. The parts that a phase computes differ only in their range of k. */
 function shared(p: Product): Simd {
   const { batch, M, N, K } = p;
   const allK = rangesOf(K, PACKED_K, MOST_K);
@@ -199,10 +202,10 @@ function shared(p: Product): Simd {
   return { phases, scratch };
 }
 
-/** Blocks of one kind, of several that a phase has; `kernel` gets the index among these. */
+/** One of several kinds of blocks in a phase. `kernel` gets the block's index among the blocks of its kind. */
 type Blocks = Pick<Phase, "blocks" | "kernel">;
 
-/** A phase with blocks of several kinds, one after the other. */
+/** A phase with several kinds of blocks, one kind after the other. */
 function phaseOf(label: string, kinds: readonly Blocks[]): Phase {
   const write = (
     f: Func,
@@ -222,7 +225,7 @@ function phaseOf(label: string, kinds: readonly Blocks[]): Phase {
   };
 }
 
-/** Blocks that pack a part's a (input 0) or b (input 1) into the scratch buffer at `offset`. */
+/** Blocks that pack a part of a (input 0) or b (input 1) into a scratch buffer, from `offset` on. */
 interface Packing extends Blocks {
   readonly part: Part;
   readonly input: 0 | 1;
@@ -230,7 +233,7 @@ interface Packing extends Blocks {
   readonly size: number;
 }
 
-/** What is packed for parts that are multiplied in one phase: b in scratch buffer 0, a in scratch buffer 1. */
+/** The packings needed for parts that are multiplied in one phase: b goes to scratch buffer 0, a to scratch buffer 1. */
 function packings(p: Product, parts: readonly Part[], matrix: number): Packing[] {
   const offsets = [0, 0];
   return parts.flatMap((part) =>
@@ -253,12 +256,12 @@ function packings(p: Product, parts: readonly Part[], matrix: number): Packing[]
   );
 }
 
-/** Rows of tiles: a block adds up all parts of its tiles. */
+/** The phase that multiplies: a block computes some rows of tiles, and for each tile adds up all parts. */
 function multiplyPhase(p: Product, parts: readonly Part[], matrix: number): Phase {
   const [{ rows, columns, k }] = parts;
   const tiles = tilesOf(rows.size).count;
   const { full, all } = stripsOf(columns);
-  // Blocks of a group of strips follow each other, so that a thread finds these in its cache.
+  // The blocks that use the same group of strips follow each other, so that a thread finds the strips in its cache.
   const perGroup = rangesOf(all, CACHED / (COLUMNS * k.size), 1)[0].size;
   const groups = Math.ceil(all / perGroup);
   const work = ROWS * COLUMNS * parts.length * k.size * perGroup;
@@ -288,7 +291,7 @@ function multiplyPhase(p: Product, parts: readonly Part[], matrix: number): Phas
   };
 }
 
-/** The product's phases. */
+/** The phases of a product. */
 export function matmulSimd(call: Call<MatmulAttrs>): Simd {
   const { inputs, attrs, needed } = call;
   const p: Product = {

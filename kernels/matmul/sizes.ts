@@ -1,8 +1,8 @@
-// Attributes and sizes of a matrix product, for its kernel and the host.
+// Attributes and sizes of a matrix product, used by the kernels and by the host.
 import { mismatch, sizeOf, type Spec } from "../../src/graph/tensor.ts";
 import type { Activation } from "../expression/activation.ts";
 
-/** Attributes of a matrix product. Inputs are a, b, then the bias and the addend if any. */
+/** Attributes of a matrix product. The inputs are a, b, and the bias and the addend if there are any. */
 export interface MatmulAttrs {
   readonly transA: boolean;
   readonly transB: boolean;
@@ -11,7 +11,7 @@ export interface MatmulAttrs {
   readonly activation?: Activation;
 }
 
-/** Sizes of a product: `batch` matrices [M, K] times [K, N]. */
+/** Sizes of a product: `batch` products of matrices [M, K] and [K, N]. */
 export interface MatmulSizes {
   readonly batch: number;
   readonly M: number;
@@ -19,7 +19,7 @@ export interface MatmulSizes {
   readonly K: number;
 }
 
-/** Batch, rows, columns and inner size of a product; throws if the operands do not fit. */
+/** The sizes of a product; throws a `UserError` if the shapes of the operands do not match. */
 export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulAttrs): MatmulSizes {
   const form = `${transA ? "[K, M]" : "[M, K]"} and ${transB ? "[N, K]" : "[K, N]"}`;
   const fail = () => mismatch("matmul", `${form}, or batches of them`, [a, b]);

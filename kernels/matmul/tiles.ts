@@ -1,11 +1,11 @@
-// The inner loop of a product: tiles of up to 6 x 8 results in 12 registers, each step of k two vectors of b and one value of
-// a per row. V8 keeps 15 vectors in registers.
+// The inner loop of a product. A tile of up to 6 x 8 results is kept in 12 registers; each step along k loads two vectors of b,
+// and one value of a per row. V8 can keep 15 vectors in registers.
 import { f32x4, type Func, type FunctionRef, i32, loadSplat } from "../../src/wasm/mod.ts";
 import type { I32, Local, Module, V128 } from "../../src/wasm/mod.ts";
 import { end, WHOLE } from "../simd/rows.ts";
 import { loadPart } from "../simd/vectors.ts";
 
-/** Columns of a tile, and of a packed strip of b. */
+/** Number of columns of a tile, and of a packed strip of b. */
 export const COLUMNS = 8;
 /** Maximum number of rows of a tile. */
 export const ROWS = 6;
@@ -14,14 +14,14 @@ export const ROWS = 6;
 export const storePart = (f: Func, address: I32, value: V128, offset: number, count: number): void =>
   (count >= 4 ? WHOLE : end(count)).store(f, address, value, offset);
 
-/** The computation of a tile and the layout of its operands; distances are in bytes. */
+/** Describes the computation of a tile and the layout of its operands. Distances are in bytes. */
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
   readonly K: number;
-  /** Distances between rows of a, and between its values along k. */
+  /** Distances between the rows of a, and between its values along k. */
   readonly a: { readonly row: number; readonly step: number };
-  /** Distances between the rows of b (along k), and between two strips of columns. */
+  /** Distances between the values of b along k, and between two strips of columns. */
   readonly b: { readonly step: number; readonly strip: number };
   /** Initial values of the sums. */
   readonly from: "zero" | "bias" | "y";
@@ -29,10 +29,10 @@ export interface Tile {
   readonly addend: boolean;
 }
 
-/** Parameters of a product's function: addresses of the first values, bytes between rows of y, number of strips. */
+/** Parameters of a product's function: a, b, bias, addend and y (addresses), bytes between rows of y, and number of strips. */
 export const PARAMS = ["i32", "i32", "i32", "i32", "i32", "i32", "i32"] as const;
 
-/** The function (a, b, bias, addend, y, row, strips) that computes tiles side by side. */
+/** The function (a, b, bias, addend, y, row, strips) that computes a row of tiles. */
 export function rowOfTiles(module: Module, tile: Tile): FunctionRef {
   return module.func({ params: PARAMS }, (f, a, b, bias, addend, y, row, strips) => {
     const sums = Array.from(
@@ -72,7 +72,7 @@ function start(
   });
 }
 
-/** sums += a b over k, four values of k per iteration. */
+/** Adds a b to the sums, four steps along k per iteration. */
 function product(
   f: Func,
   { columns, K, a, b }: Tile,
