@@ -31,14 +31,14 @@ export interface NormalisedActivation {
   readonly doc: string;
   /** True if the weights of each row sum to 1. Adding a constant to all scores of a row then has no effect. */
   readonly sumsToOne: boolean;
-  /** Whether the approximate backward passes `diag` and `ste` are defined. */
+  /** True if the approximate backward passes `diag` and `ste` are defined. */
   readonly approximated: boolean;
   /**
    * Writes the weights of the first n scores to `a` and returns the row term, a number from which the kernels can recompute the
    * weight of each score. If all scores are -Infinity, the row term is 1e30, which makes every weight 0.
    */
   weigh(scores: Float64Array, n: number, a: Float64Array): number;
-  /** w_j as a function of the weight a_j; W is then the sum of w over the row. Default: w = a and W = 1. */
+  /** Returns w_j for the weight a_j; W is then the sum of w over the row. Default: w = a and W = 1. */
   share?(a: number): number;
   /** Used by the reference implementation: the weights of visible scores, and ds from the weights a and their gradient da. */
   readonly definition: {

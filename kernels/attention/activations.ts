@@ -18,7 +18,7 @@ export const ATTENTION_CHOICES = {
   /** The function that computes the weights of a row from its scores. */
   activation: {
     softmax: softmax("e^s / (sum of e^s over the row)", -Infinity) as NormalisedActivation,
-    /** Softmax with an extra logit of 0, which takes weight but has no value vector. */
+    /** Softmax with an extra logit of 0, which gets a share of the weight but has no value vector. */
     softmax1: softmax("softmax with an extra logit of 0", 0) as NormalisedActivation,
     entmax15: entmax15 as NormalisedActivation,
     sigmoid: elementwise({

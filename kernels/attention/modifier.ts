@@ -188,19 +188,19 @@ function perHead(name: string, x: Tensor | number): { term: Term; tables: Record
   return { term: at(name, x, sizeOf(x) === 1 ? 0 : H), tables: { [name]: x } };
 }
 
-/** s e^tau, where tau is a number or a learned tensor [1] or [H]. */
+/** Multiplies scores by e^tau, where tau is a number or a learned tensor [1] or [H] (one value per head). */
 export function temperature(tau: Tensor | number): ScoreModifier {
   const { term, tables } = perHead("tau", tau);
   return { expression: e.times(SCORE, e.exp(term)), tables };
 }
 
-/** s + b, where b is a number or a learned tensor [1] or [H]. */
+/** Adds b to scores, where b is a number or a learned tensor [1] or [H] (one value per head). */
 export function scoreBias(b: Tensor | number): ScoreModifier {
   const { term, tables } = perHead("bias", b);
   return { expression: e.plus(SCORE, term), tables };
 }
 
-/** c tanh(s / c) (Gemma 2, 2024). */
+/** Soft capping: c tanh(s / c) (Gemma 2, 2024). */
 export function softcap(c: number): ScoreModifier {
   if (!(c > 0)) throw new UserError(`softcap: expected a number above 0, found ${c}.`);
   return { expression: e.times(c, e.tanh(e.over(SCORE, c))), tables: {} };
@@ -217,7 +217,7 @@ export function alibiSlopes(heads: number): number[] {
   return [...slopes(power), ...more].slice(0, heads);
 }
 
-/** s + slope_h (j - i), with the slopes of `alibiSlopes`. */
+/** ALiBi: s + slope_h (j - i), with the slopes of `alibiSlopes` (Press et al. 2022). */
 export function alibi(heads: number): ScoreModifier {
   const slopes = literal(Float32Array.from(alibiSlopes(heads)), [heads]);
   const term = e.times(at("alibi", slopes, H), e.minus(J, I));

@@ -35,7 +35,7 @@ export interface AttentionOptions {
   readonly mask?: Mask;
   /** Function that maps scores to weights. Default: "softmax". */
   readonly activation?: AttentionActivation;
-  /** Added to the scores; "auto": -ln(S) for an undivided sigmoid, else 0. Not for softmax. Default: "auto". */
+  /** Bias added to the scores; "auto": -ln(S) for sigmoid without `divide`, else 0. Not for softmax. Default: "auto". */
   readonly bias?: number | "auto";
   /** Whether element-wise weights are divided by n, the row's number of visible keys, or by sqrt(n). Default: "none". */
   readonly divide?: AttentionChoice<"divide">;
@@ -43,7 +43,7 @@ export interface AttentionOptions {
   readonly backward?: AttentionChoice<"backward">;
   /** Query head h reads key head floor(h Hkv / H) ("grouped") or h mod Hkv ("modulo"). Default: "grouped". */
   readonly kvHead?: AttentionChoice<"kvHead">;
-  /** Dropout of the weights: probability `p`, index `site` of the dropout layer, and `seed` u32[2] (see `dropout`). */
+  /** Dropout on the weights: probability `p`, index `site` of the dropout layer, and `seed` u32[2] (see `dropout`). */
   readonly dropout?: { readonly p: number; readonly site: number; readonly seed: Tensor };
 }
 
@@ -61,7 +61,7 @@ export function checkOptions(
   }
   const { normalised } = ACTIVATIONS[activation];
   if (!isApproximated({ activation }) && backward !== "exact") {
-    const reason = normalised ? "has only its exact gradient" : "has no lateral sum to leave out";
+    const reason = normalised ? "supports only the exact gradient" : "has a diagonal Jacobian anyway";
     throw new UserError(`attention: backward "${backward}" is for softmax; ${activation} ${reason}.`);
   }
   if (normalised && divide !== "none") {

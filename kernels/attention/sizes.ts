@@ -33,7 +33,7 @@ export interface AttentionAttrs {
   readonly divide: AttentionChoice<"divide">;
   readonly backward: AttentionChoice<"backward">;
   readonly kvHead: AttentionChoice<"kvHead">;
-  /** Dropout of the attention weights: its probability, and the id that gives each dropout layer its own random stream. */
+  /** Dropout on the attention weights: its probability, and the id that gives each dropout layer its own random stream. */
   readonly dropout: { readonly p: number; readonly site: number };
 }
 

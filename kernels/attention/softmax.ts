@@ -1,4 +1,4 @@
-// Softmax over the visible keys of a row, optionally with an extra logit that takes weight but has no value.
+// Softmax over the visible keys of a row, optionally with an extra logit that gets a share of the weight but has no value.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import softmaxWgsl from "./softmax.wgsl" with { type: "text" };

@@ -70,8 +70,9 @@ function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
     n: f.let(seen.count),
     finite: f.let(finite.count),
     moments,
-    /** The largest finite score, and the largest score of a key that has a position. */
+    /** The largest finite score. */
     highest: largestOf(highest),
+    /** The largest score of a key that has a position. */
     placed: f.let(largestOf(placed)),
   };
 }

@@ -27,8 +27,9 @@ export function deviation(sum: F64, squares: F64, n: F64): F64 {
 export interface VectorSum {
   /** Adds the four floats of a vector, which must be a local variable. */
   add(x: V128): void;
-  /** The sums so far. */
+  /** The sum so far. */
   readonly sum: F64;
+  /** The sum of the squares so far; 0 unless `squares` is set. */
   readonly squares: F64;
 }
 

@@ -1,4 +1,4 @@
-// y[i] = f(x0[i], x1[i], ...); an operand of one element or of one row is broadcast.
+// y[i] = f(x0[i], x1[i], ...). An operand that has one element, or is one row, is broadcast.
 //! insert FUNCTIONS
 //! insert BINDINGS
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;

@@ -87,8 +87,8 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
  * Applies an expression to every element: y_i = f(x0_i, x1_i, ...).
  *
  * @param given the expression, as text or built with `expr`; its variables are the keys of `operands`
- * @param operands tensors of one shape; a tensor with one element, or with the size of the last dimension, is broadcast
- * @param name name in errors and traces
+ * @param operands tensors of equal shape; a tensor with one element, or with the size of the last dimension, is broadcast
+ * @param name name of the operation in errors and traces
  * @returns a tensor with the shape of the largest operand
  *
  * @example
@@ -152,7 +152,7 @@ export function scale(x: Tensor, c: number): Tensor {
 /** Number of rows that one invocation sums: about the square root of `rows`, so that both dispatches have short loops. */
 export function chunkRows(rows: number, columns: number): number {
   const each = Math.ceil(Math.sqrt(rows));
-  // Many columns give enough invocations; larger chunks leave fewer partial sums.
+  // With many columns there are enough invocations even for larger chunks, which leave fewer partial sums.
   return columns >= 256 ? Math.max(each, 64) : each;
 }
 
@@ -209,7 +209,7 @@ export const reduceOp: Op<ReduceAttrs> = {
   vjp(node, [g]) {
     const [x] = node.inputs;
     const { square } = node.attrs as ReduceAttrs;
-    // The sum's gradient is broadcast along the rows; x gives the shape.
+    // The gradient of the sum is broadcast along the rows; x determines the shape.
     const gradient = square ? times(times(2, variable("x")), variable("g")) : variable("g");
     return [elementwise(gradient, { x, g: g! }, "reduce_backward")];
   },

@@ -1,4 +1,4 @@
-// Element-wise operations and sums of columns in WebAssembly.
+// Element-wise operations, column sums and sums of all elements in WebAssembly.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";
 import { element, f32, f32x4, i32, load, loadSplat, sumLanes } from "../../src/wasm/mod.ts";

@@ -10,7 +10,7 @@ export interface ExpressionNames {
   readonly variables?: readonly string[];
   /** Shapes of the tables, keyed by name. Default: there are no tables. */
   readonly tables?: Readonly<Record<string, readonly number[]>>;
-  /** Start of error messages. Default: "expression". */
+  /** Name with which error messages start. Default: "expression". */
   readonly what?: string;
 }
 
@@ -27,7 +27,7 @@ function power(x: Expression, y: Expression): Expression {
   return size === factors ? product : e.times(product, e.sqrt(x));
 }
 
-/** The largest power that is computed as a product. */
+/** The largest exponent for which a power is computed as a product. */
 const MOST_FACTORS = 16;
 
 const sign = (x: Expression): Expression => e.select(e.less(0, x), 1, e.select(e.less(x, 0), -1, 0));

@@ -118,7 +118,7 @@ export function sigmoid(f: Func, x: V128): V128 {
   x = f.let(x);
   const e = f.let(exp(f, v128.or(x, i32x4.splat(SIGN))));
   const y = f.let(f32x4.div(e, f32x4.add(e, 1)));
-  // e^-|x| / (1 + e^-|x|) = e (1 - y), in which the rounding errors of y matter less.
+  // For x < 0 the result is y = e / (1 + e) = e (1 - y). In the latter form, rounding errors of y matter less.
   return v128.select(f32x4.ge(x, 0), f32x4.sub(1, y), f32x4.nmadd(e, y, e));
 }
 

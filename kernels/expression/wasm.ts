@@ -26,7 +26,7 @@ const COMPARISONS = { "<": f32x4.lt, "<=": f32x4.le, "==": f32x4.eq } as const;
 type Comparison = keyof typeof COMPARISONS;
 const isComparison = (f: Binary): f is Comparison => f in COMPARISONS;
 
-/** Values of the variables, by name. */
+/** Values of the variables, keyed by name. */
 export type VectorVariables = Readonly<Record<string, V128>>;
 /** Functions that read the entries of a table at four flat indices (valid integers), keyed by the table's name. */
 export type VectorTables = Readonly<Record<string, (flatIndex: V128) => V128>>;
@@ -35,7 +35,7 @@ export type VectorTables = Readonly<Record<string, (flatIndex: V128) => V128>>;
  * Writes the code that computes an expression in each lane. Up to rounding, the values are those of JavaScript, including
  * NaN and infinities. A product that is added or subtracted becomes one multiply-add.
  *
- * @returns the value; it may be a long computation, so keep it with `f.let` if it is used twice
+ * @returns the code of the value; store it in a local variable (`f.let`) if it is used more than once
  */
 export function toWasm(e: Expression, f: Func, variables: VectorVariables, tables: VectorTables = {}): V128 {
   return writer(e, f, variables, tables).value(e);

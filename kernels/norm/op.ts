@@ -28,7 +28,7 @@ function rowSchedule(x: Spec, { kind }: Target) {
   };
 }
 
-/** Outputs: y [..., D], rstd [rows] and, if centred, mean [rows]. */
+/** Outputs: y [..., D], rstd [rows] and, if `centered`, mean [rows]. */
 export const normOp: Op<NormAttrs> = {
   name: "norm",
   infer(inputs, attrs) {
@@ -174,8 +174,8 @@ export const normParametersOp: Op<NormParametersAttrs> = {
  * LayerNorm over the last dimension: y = (x - mean x) / sqrt(var x + eps) * weight + bias, with the
  * population variance of each row.
  *
- * Gradients: dx = rstd (h - mean h - n mean(h n)) with h = dy weight, n = (x - mean) rstd; dweight and dbias are the sums
- * of dy n and dy over the rows, in a fixed order.
+ * Gradients: dx = rstd (h - mean h - n mean(h n)) with h = dy weight and n = (x - mean) rstd; dweight is the sum of dy n over
+ * the rows and dbias the sum of dy, both in a fixed order.
  *
  * @param x [..., D]
  * @param weight [D]

@@ -3,7 +3,7 @@ import { defaultsOf, type Keys, type KeyValues } from "../../src/base/keys.ts";
 
 /** Arguments of a schedule's formula (the field `rate` of `Form`). */
 interface Rates extends Required<Omit<Schedule, "name" | "min_lr" | "steps">> {
-  /** min(min_lr, lr): a `min_lr` above `lr` does not raise the rate. */
+  /** min(min_lr, lr), so that a `min_lr` above `lr` does not raise the rate. */
   readonly least: number;
   /** Number of steps from the end of the warmup to the end of the decay. */
   readonly length: number;
@@ -49,7 +49,7 @@ const rsqrt: Form = {
   },
 };
 
-/** The schedules by name. */
+/** The schedules, keyed by name. */
 export const SCHEDULES = { cosine, constant, linear, cyclic, plateau, rsqrt };
 
 /** The keys of `schedule` in a configuration. */

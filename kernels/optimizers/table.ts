@@ -92,7 +92,7 @@ function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
   };
 }
 
-/** The optimizers by name. */
+/** The optimizers, keyed by name. */
 export const OPTIMIZERS = {
   adamw: {
     states: { exp_avg: "all", exp_avg_sq: "all" },

@@ -179,7 +179,7 @@ export function randomNormal(
       `randomNormal "${purpose}": found std ${std} and mean ${mean}, expected finite numbers, std at least 0.`,
     );
   }
-  // Below 1.5, 16 attempts would not suffice.
+  // If `within` were below 1.5, 16 attempts would not be enough.
   if (!(within >= 1.5)) {
     throw new UserError(`randomNormal "${purpose}": within is ${within}, expected at least 1.5 deviations.`);
   }

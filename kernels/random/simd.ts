@@ -134,7 +134,7 @@ function normal(f: Func, key: Key, draw: V128, attempt: V128): V128 {
   return f32x4.mul(radius, cosineOfTurns(f, uniformBits(f, key, [i32x4.add(draw, 1), attempt])));
 }
 
-/** The sum of c[k] x^k. */
+/** The value of the polynomial with coefficients c[k] of x^k. */
 const series = (x: V128, c: readonly number[]): V128 =>
   c.slice(0, -1).reduceRight<V128>((sum, c) => f32x4.madd(sum, x, f32x4.splat(c)), f32x4.splat(c.at(-1)!));
 

@@ -13,7 +13,7 @@ export interface Split {
 /** Number of blocks. */
 export const blocksOf = ({ size, length }: Split): number => Math.max(1, Math.ceil(size / length));
 
-/** Stores four elements, or, at the end of the tensor, the one to three that remain. */
+/** Stores four elements; at the end of the tensor, only the one to three elements that remain. */
 export type Store = (address: Int, value: V128) => void;
 
 /**

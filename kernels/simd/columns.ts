@@ -4,7 +4,7 @@ import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import { element, f32x4, type Func, type I32, i32, int, load, type Local } from "../../src/wasm/mod.ts";
 import { end, type Part, smaller, WHOLE } from "./rows.ts";
 
-/** Maximum numbers of rows, elements and columns of a block. */
+/** Maximum number of rows, approximate number of elements, and maximum number of columns per block. */
 const MOST_ROWS = 512;
 const ELEMENTS = 8192;
 const COLUMNS = 64;

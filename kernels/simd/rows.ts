@@ -3,7 +3,7 @@
 import { type Func, type I32, i32, int, select, v128 } from "../../src/wasm/mod.ts";
 import { f32x4, lanes, type V128 } from "../../src/wasm/mod.ts";
 
-/** Four consecutive floats of a row, or the one to three at its end. */
+/** Four consecutive floats of a row, or the last one to three floats of the row. */
 export interface Part {
   /** Number of floats. */
   readonly count: number;

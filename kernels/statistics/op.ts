@@ -97,8 +97,9 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
 }
 
 /**
- * Inputs: the partials of all chunks; for each sample its first partial and number of partials; for each part its first sample,
- * number of samples and number of elements. Output: one row of statistics per part, f32 [parts, columns].
+ * Inputs: the partials of all chunks; a table with the first partial and the number of partials of each sample; a table with
+ * the first sample and the numbers of samples and elements of each part. Output: one row of statistics per part, f32
+ * [parts, columns].
  */
 export const statisticsOp: Op<FinishAttrs> = {
   name: "statistics",
@@ -118,7 +119,7 @@ function checkPart(x: Tensor, { offset, samples, size, rows }: Segment): void {
     return;
   }
   throw new UserError(
-    `statistics: found ${samples} samples of ${size} elements from ${offset} of ${
+    `statistics: found ${samples} samples of ${size} elements, starting at element ${offset} of ${
       formatSpec(x)
     }, expected at least one ` +
       `sample of at least one element, all inside the tensor.`,

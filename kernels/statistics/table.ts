@@ -24,7 +24,7 @@ export const EMPTY = {
   m2: 0,
 };
 
-/** Partial statistics of a set of elements. */
+/** Partial statistics of a set of elements, from which those of a larger set can be merged. */
 export type Partial = typeof EMPTY;
 
 /** Number of fields of a partial. */

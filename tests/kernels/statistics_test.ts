@@ -358,7 +358,7 @@ Deno.test("parts outside their tensor, integer tensors and an empty list are rej
   const part = { offset: 0, samples: 2, size: 5 };
   assert.throws(() => statistics([{ x: input("x", [9]), parts: [part] }]), (error: Error) => {
     return error instanceof UserError &&
-      error.message === "statistics: found 2 samples of 5 elements from 0 of f32[9], " +
+      error.message === "statistics: found 2 samples of 5 elements, starting at element 0 of f32[9], " +
           "expected at least one sample of at least one element, all inside the tensor.";
   });
   for (const wrong of [{ offset: -1 }, { samples: 0 }, { size: 2.5 }]) {

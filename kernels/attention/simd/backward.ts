@@ -28,7 +28,7 @@ const PARALLEL = 16;
 /** Maximum floating-point operations per block: it takes a few seconds, less than the time that threads wait for each other. */
 const MOST_FLOPS = 2e11;
 
-/** Shapes of the memory of a call. */
+/** Tile sizes, padded sizes, and the number of parts into which the keys are split. */
 export function gradientShapes({ sizes: { B, T, S, H, HKV, D, DV } }: AttentionCall) {
   const [rows, keys] = [Math.min(TILE, upTo(T, 4)), Math.min(TILE, upTo(S, 8))];
   const tiles = Math.ceil(S / keys);
@@ -86,7 +86,7 @@ export interface Slope {
   readonly end: () => void;
 }
 
-/** A call, and values derived from it. */
+/** A call, with the values derived from it. */
 export interface Plan {
   readonly call: AttentionCall;
   readonly shapes: Shapes;

@@ -40,7 +40,7 @@ const NEAR = 64;
 /** Up to this number of queries, packing would take longer than reading keys and values in place. */
 const FEW = 4;
 
-/** Shapes of the memory of a call. */
+/** Whether keys and values are packed, and the tile sizes and padded sizes of a call. */
 function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
   const packs = T > FEW || S % 8 > 0 || D % 4 > 0 || DV % 8 > 0;
   const [S8, D4, D8, V8] = [upTo(S, 8), upTo(D, 4), upTo(D, 8), upTo(DV, 8)];
