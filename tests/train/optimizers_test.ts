@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
+import { cpuDevice } from "../../src/device/cpu/device.ts";
 import { referenceDevice } from "../../src/device/reference.ts";
 import { findAdapter } from "../../src/device/webgpu.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -151,7 +152,8 @@ Deno.test("train.freeze leaves its parameters unchanged and excludes them from t
       const config = configOf(folder, { ...options, train: { steps: 3, freeze } });
       const { records, path } = await run({ ...config, track: [{ select: ["param_grad:**"], every: 1 }] });
       const after = await loadCheckpoint(path);
-      using device = referenceDevice();
+      // The initial values of two devices differ in their last digits.
+      using device = cpuDevice();
       await initialise(device, after.layout, config.seed);
       const moved = Object.entries(await readParameters(device, after.layout))
         .filter(([name, { data }]) => after.tensors.get(name)!.data.some((x, i) => x !== data[i]))
