@@ -171,8 +171,11 @@ function whole(p: Product): Simd {
   };
 }
 
-/** Packing and multiplication in phases of many blocks. The parts that a phase computes differ only in their range of k. */
-function shared(p: Product): Simd {
+/**
+ * Packing and multiplication in phases of many blocks. The parts that a phase computes differ only in their range of k. Phases are
+ * made when they are read: products that no memory can hold would have millions.
+ */
+function shared(p: Product, product: Simd["product"]): Simd {
   const { batch, M, N, K } = p;
   const allK = rangesOf(K, PACKED_K, MOST_K);
   const most = PACKED / allK[0].size;
@@ -181,25 +184,32 @@ function shared(p: Product): Simd {
   const partsOf = (columns: Range, { first, size }: Range, rows: Range): Part[] =>
     rangesOf(size, MOST_K, 4).map((k) => ({ rows, columns, k: { first: first + k.first, size: k.size } }));
   const largest = packings(p, partsOf(allColumns[0], allK[0], allRows[0]), 0);
-  const phases = Array.from(
-    { length: batch },
-    (_, matrix) =>
-      allColumns.flatMap((columns) =>
-        allK.flatMap((k) =>
-          allRows.flatMap((rows) => {
-            const parts = partsOf(columns, k, rows);
-            // All rows use the same strips of b.
-            const todo = packings(p, parts, matrix).filter(({ input }) => input === 0 || rows.first === 0);
-            const packs = todo.length ? [phaseOf(`${labelOf(p)} pack`, todo)] : [];
-            return [...packs, multiplyPhase(p, parts, matrix)];
-          })
-        )
-      ),
-  ).flat();
+  const phases = (): Phase[] =>
+    Array.from(
+      { length: batch },
+      (_, matrix) =>
+        allColumns.flatMap((columns) =>
+          allK.flatMap((k) =>
+            allRows.flatMap((rows) => {
+              const parts = partsOf(columns, k, rows);
+              // All rows use the same strips of b.
+              const todo = packings(p, parts, matrix).filter(({ input }) => input === 0 || rows.first === 0);
+              const packs = todo.length ? [phaseOf(`${labelOf(p)} pack`, todo)] : [];
+              return [...packs, multiplyPhase(p, parts, matrix)];
+            })
+          )
+        ),
+    ).flat();
   const scratch = [1, 0].map((input) =>
     largest.filter((packing) => packing.input === input).reduce((sum, { size }) => sum + size, 0)
   );
-  return { phases, scratch };
+  return {
+    get phases() {
+      return phases();
+    },
+    scratch,
+    product,
+  };
 }
 
 /** One of several kinds of blocks in a phase. `kernel` gets the block's index among the blocks of its kind. */
@@ -303,5 +313,6 @@ export function matmulSimd(call: Call<MatmulAttrs>): Simd {
   if (M <= DOT_ROWS && transB && !transA) return dots(p);
   const work = M * N * K;
   const few = work <= SMALL * batch && N * K <= SMALL;
-  return { ...(few ? whole(p) : shared(p)), product: productOf(call) };
+  const product = productOf(call);
+  return few ? { ...whole(p), product } : shared(p, product);
 }

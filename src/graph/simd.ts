@@ -47,7 +47,7 @@ export interface PlainProduct {
 
 /** How a call runs on the CPU device: its phases and their memory. */
 export interface Simd {
-  /** In execution order. */
+  /** In execution order; read once, when the program is compiled. */
   readonly phases: readonly Phase[];
   /** Sizes of the scratch buffers, in elements of four bytes. */
   readonly scratch?: readonly number[];
