@@ -16,7 +16,7 @@ export interface ElementwiseActivation {
   readonly zeroBelow0?: boolean;
   /** True if phi(s) = 1 / (1 + e^-s); kernels then compute phi and its derivative from one exponential. Default: false. */
   readonly logistic?: boolean;
-  /** Bias that the option "auto" selects for this number of keys if the weights are not divided. Default: 0. */
+  /** Bias that the option "auto" selects for this number of keys if the option `divide` is "none". Default: 0. */
   autoBias?(keys: number): number;
 }
 

@@ -34,7 +34,7 @@ function mixtureIsExclusive({ data }: Config): Conflict | undefined {
   ];
   const [key, , instead] = others.find(([, set]) => set) ?? [];
   if (key === undefined) return undefined;
-  const message = `cannot be combined with data.sources; expected ${instead}.`;
+  const message = `cannot be combined with data.sources; use ${instead} instead.`;
   return { key, keys: [key, "data.sources"], message };
 }
 

@@ -1,5 +1,5 @@
-// The static memory plan: where every tensor of a graph is stored, which tensors share memory, in which order nodes run.
-// Computed once, before the first step; it differs between devices only in the scratch buffers of their kernels.
+// The static memory plan: where every tensor of a graph is stored, which tensors share memory, and in which order nodes run.
+// It is computed once, before the first step, and differs between devices only in the scratch buffers of their kernels.
 import { UserError } from "../base/errors.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { Simd } from "../graph/simd.ts";
@@ -19,11 +19,11 @@ export interface Graph {
   readonly effects?: readonly Tensor[];
 }
 
-/** One node to run, with everything that does not change between runs. */
+/** A node to run, with everything about it that does not change between runs. */
 export interface Step {
   /** The node. */
   readonly node: Node;
-  /** Shapes and attributes of the call of its operation. */
+  /** Shapes and attributes with which its operation is called. */
   readonly call: Call;
   /** Its dispatches; none on the CPU. */
   readonly lowered: Lowered;
@@ -109,8 +109,8 @@ function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: 
     lowered.dispatches.some(({ bindings }) =>
       Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)
     );
-  // An unread output takes no memory if the kernels do not write it; the TypeScript halves write all. One that overwrites its
-  // input has the input's memory.
+  // An output that nothing reads gets no memory if the kernels do not write it; the TypeScript implementations (`cpu`) write all
+  // outputs. An output that overwrites an input has the memory of that input.
   const omits = (output: number): boolean =>
     !call.needed[output] && node.op.inplace?.[output] === undefined &&
     (simd !== undefined || (gpu !== undefined && !binds(output)));
@@ -119,8 +119,8 @@ function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: 
 }
 
 /**
- * Plans a graph: the order of its nodes, memory for every tensor, and every node's dispatches for a target, or its phases in
- * WebAssembly for "simd" (neither without a target, on the reference device).
+ * Plans a graph: the order of its nodes, and memory for every tensor. With the target of a GPU the plan also has the dispatches of
+ * every node, with "simd" their phases in WebAssembly, and without a target (for the reference device) neither.
  *
  * Tensors whose lifetimes do not overlap share buffers. A tensor never shares a buffer with an input of the kernel that
  * computes it, because WebGPU forbids a dispatch to read and write one buffer; the inputs of a `pack` are computed
@@ -137,7 +137,7 @@ export function plan(graph: Graph, target?: Target | "simd"): Plan {
   return planned;
 }
 
-/** Plans by graph: the cost of a run, the choice of its device and its programs need the same ones. */
+/** A cache of plans by graph, because a plan is needed several times: for the cost of a run, for the choice of its device, and to compile. */
 const plans = new WeakMap<Graph, Map<Target | "simd" | undefined, Plan>>();
 
 function planOf(graph: Graph, target?: Target | "simd"): Plan {

@@ -1,4 +1,4 @@
-// How fast a device computes: measured once with two small programs, and kept in a file.
+// Measures how fast a device computes, with a few small programs, and keeps the result in a file.
 import { join } from "node:path";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
@@ -12,7 +12,7 @@ import type { Graph, Plan } from "./plan.ts";
 export interface Speed {
   /** Floating point operations per second, of matrix products. */
   readonly flops: number;
-  /** Seconds per operation besides its arithmetic: a dispatch, or a barrier. */
+  /** Seconds that an operation takes in addition to its arithmetic, for a dispatch or a barrier. */
   readonly operation: number;
   /** Seconds per wait of the host for results. */
   readonly read: number;
@@ -33,7 +33,7 @@ const [SIZE, PRODUCTS, OPERATIONS, ROUNDS] = [512, 2, 64, 4];
 const repeat = (x: Tensor, times: number, step: (x: Tensor) => Tensor): Tensor =>
   Array.from({ length: times }).reduce<Tensor>((y) => step(y), x);
 
-/** Seconds of one run with its read, the shortest of a few after the first. */
+/** The seconds of one run and the read of its result: the minimum of a few runs after the first. */
 async function secondsOf(device: Device, y: Tensor, x: Float32Array): Promise<number> {
   using program = await device.compile({ outputs: { y: view(y, [1]) } });
   let shortest = Infinity;
@@ -61,7 +61,7 @@ export async function measureSpeed(device: Device): Promise<Speed> {
   };
 }
 
-/** The file of speeds, if it may be written: programs that may not write there measure each time. */
+/** The file that keeps the speeds; programs without permission to write it measure each time. */
 const FILE = join(".cache", "devices.json");
 
 const may = (name: "read" | "write"): boolean =>
@@ -76,7 +76,7 @@ async function storedSpeeds(): Promise<Record<string, Speed>> {
   }
 }
 
-/** The speed of a device: from the file, or measured and added to it. Speeds depend on the versions of heed and Deno. */
+/** Returns the speed of a device from the file, or measures it and adds it to the file, for each version of heed and Deno. */
 export async function speedOf(device: Device): Promise<Speed> {
   const key =
     `${device.adapter}, ${navigator.hardwareConcurrency} cores, heed ${VERSION}, Deno ${Deno.version.deno}`;
@@ -92,7 +92,7 @@ export async function speedOf(device: Device): Promise<Speed> {
   return speed;
 }
 
-/** Estimated seconds of work whose graphs are planned by `plan`; uploads and the host's own work are left out. */
+/** Estimates the seconds that work takes, without uploads and the host's own work; `plan` plans its graphs. */
 export function estimateSeconds(
   work: readonly Workload[],
   plan: (graph: Graph) => Plan,

@@ -1,5 +1,5 @@
-// The reference device: runs the operations' TypeScript halves on typed arrays, slowly and as their formulas stand. With
-// float64 it is the oracle of every test; float32 shows what a GPU's rounding does.
+// The reference device: runs the TypeScript implementation of each operation on typed arrays, which is slow and follows the
+// formulas. With float64 it is the oracle of every test; float32 shows the effect of a GPU's rounding.
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { UserError } from "../base/errors.ts";
@@ -87,7 +87,7 @@ function arraysOf(device: Held, { buffers }: Plan): (place: BufferSlice, spec: S
   return ({ buffer, offset, size }, spec) => {
     const array = arrays.get(buffer)!;
     if (spec.dtype === "f32" || array instanceof Uint32Array) return array.subarray(offset, offset + size);
-    // Offsets count elements of four bytes even if the arena's have eight: a part must stay inside its tensor.
+    // Offsets count elements of four bytes, also in an arena of float64: a part must stay inside its tensor.
     return new Uint32Array(array.buffer, array.byteOffset + 4 * offset, size);
   };
 }

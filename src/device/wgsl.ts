@@ -12,7 +12,7 @@ import type { Dispatch } from "../graph/tensor.ts";
 
 type Scope = Record<string, number | boolean | string>;
 
-/** Value of an expression over the constants, in JavaScript arithmetic; an unknown name is 0. */
+/** The value of an expression of the constants, computed as in JavaScript; an unknown name is 0. */
 function evaluate(expression: string, scope: Scope): number {
   const text = expression.replace(/[A-Za-z_]\w*/g, (name) => String(Number(scope[name] ?? 0)));
   if (!/^[\d\s+\-*/%()<>=!&|.?:]*$/.test(text)) throw new SyntaxError(`Template expression: ${expression}`);

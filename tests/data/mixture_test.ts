@@ -151,11 +151,11 @@ Deno.test("an error of a source of a mixture names the source", async () => {
     ["data.split.val=0.99", /^data\.sources\.1: train split has 0 samples, none of two tokens or more/],
     [
       "data.source=copy",
-      /data\.source=copy: cannot be combined with data\.sources; expected an entry of data\.sources\.$/,
+      /data\.source=copy: cannot be combined with data\.sources; use an entry of data\.sources instead\.$/,
     ],
     [
       "data.field=text",
-      /data\.field=text: cannot be combined with data\.sources; expected a field in the entries of data\.sources\.$/,
+      /data\.field=text: cannot be combined with data\.sources; use a field in the entries of data\.sources instead\.$/,
     ],
     [
       "data.sources.1.source=brown",

@@ -1,5 +1,6 @@
-// Matrix products by a BLAS of the system. Each thread of the device calls it for blocks of the result, and the library itself
-// uses one thread: its own threads would compete with the device's for the cores, and results would depend on their number.
+// Matrix products computed by a BLAS library that is installed on the system. Each thread of the device calls the library for
+// blocks of the result, and the library uses one thread per call: threads of its own would compete with those of the device for
+// the cores, and results would depend on their number.
 import { basename } from "node:path";
 import { UserError } from "../../base/errors.ts";
 import type { Phase, PlainProduct } from "../../graph/simd.ts";
@@ -17,7 +18,7 @@ export interface Blas {
   readonly sgemm: string;
   /** Type of its integers. */
   readonly int: "i32" | "i64";
-  /** Its function that takes 1 and makes it use one thread. Default: none. */
+  /** Name of its function that sets the number of threads. Default: none. */
   readonly setThreads?: string;
 }
 
@@ -28,13 +29,13 @@ const NAMES: Readonly<Partial<Record<typeof Deno.build.os, readonly string[]>>> 
   windows: ["libopenblas.dll", "openblas.dll", "mkl_rt.2.dll", "mkl_rt.dll"],
 };
 
-/** Prefixes and suffixes of symbols: 64_ means integers of 64 bits, scipy_ is in the wheels of numpy and scipy. */
+/** Prefixes and suffixes of symbols. The suffix 64_ means 64-bit integers; the wheels of numpy and scipy use the prefix scipy_. */
 const SPELLINGS = [["", ""], ["scipy_", "64_"], ["scipy_", ""], ["", "64_"]] as const;
 
-/** How a symbol is looked up that a library may not have. */
+/** Lookup options for a symbol that a library may lack. */
 const maybe = { type: "pointer", optional: true } as const;
 
-/** What a library is; undefined if it has no `cblas_sgemm`. Throws if it cannot be opened. */
+/** Opens a library and describes it; undefined if it has no `cblas_sgemm`. Throws if it cannot be opened. */
 function describe(path: string): Blas | undefined {
   for (const [prefix, suffix] of SPELLINGS) {
     const name = (symbol: string): string => `${prefix}${symbol}${suffix}`;
@@ -75,7 +76,7 @@ function describe(path: string): Blas | undefined {
   return undefined;
 }
 
-/** The reason in an error of `Deno.dlopen`, which repeats its beginning. */
+/** The message of an error of `Deno.dlopen` without its prefix, which can occur more than once. */
 const reasonOf = (error: unknown): string =>
   (error as Error).message.replace(/^(Could not open library: )+/, "").split("\n")[0];
 
@@ -122,8 +123,8 @@ export function findBlas(choice: string): Blas {
 }
 
 /**
- * y = op(a) op(b) for row-major matrices, at addresses in bytes of the device's memory; `lda`, `ldb` and `ldy` are the lengths
- * of stored rows.
+ * y = op(a) op(b) for row-major matrices. `a`, `b` and `y` are addresses in the device's memory, in bytes; `lda`, `ldb` and `ldy`
+ * are the lengths of their stored rows.
  */
 export type Sgemm = (
   ...[transA, transB, M, N, K, a, lda, b, ldb, y, ldy]: readonly [
@@ -135,7 +136,10 @@ export type Sgemm = (
 /** The signature of `Sgemm` in WebAssembly. */
 export const SGEMM = { params: Array.from({ length: 11 }, () => "i32" as const) };
 
-/** Opens a library for this thread. Workers run its text: it uses nothing from outside itself. */
+/**
+ * Opens a library for this thread. Workers evaluate the source text of this function, so it uses nothing that is defined outside
+ * of it.
+ */
 export function openSgemm({ path, sgemm, int, setThreads }: Blas, memory: WebAssembly.Memory): Sgemm {
   const { symbols } = Deno.dlopen(path, {
     sgemm: {
@@ -152,7 +156,7 @@ export function openSgemm({ path, sgemm, int, setThreads }: Blas, memory: WebAss
   // Shared memory does not move when it grows.
   const pointer = Deno.UnsafePointer.of(new Uint8Array(memory.buffer));
   const base = Number(Deno.UnsafePointer.value(pointer));
-  // Integers of 64 bits may be numbers.
+  // For 64-bit integers, Deno accepts numbers as well as bigints.
   const call = symbols.sgemm as unknown as (...operands: readonly number[]) => void;
   const [rowMajor, asStored] = [101, 111];
   const at = (address: number): number => base + (address >>> 0);
@@ -163,13 +167,13 @@ export function openSgemm({ path, sgemm, int, setThreads }: Blas, memory: WebAss
     );
 }
 
-/** Multiply-adds from which on a call and a second pass for a bias cost less than the library saves. */
+/** The fewest multiply-adds for which the library saves more time than a call, and a second pass for the bias, cost. */
 const LEAST_WORK = 2 ** 17;
-/** Rows and columns from which on the library is faster than dot products. */
+/** The fewest rows and columns for which the library is faster than dot products. */
 const LEAST_ROWS = 9;
-/** Multiply-adds of a block: about 50 microseconds. */
+/** Multiply-adds per block, which take about 50 microseconds. */
 const BLOCK = 3 * 2 ** 20;
-/** Least rows or columns of a block: the library packs the other operand for each block. */
+/** The fewest rows or columns of a block: the library packs the other operand again for each block. */
 const LEAST_SIZE = 96;
 
 /** Whether the library computes a product faster than this device. */

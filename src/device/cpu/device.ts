@@ -1,5 +1,5 @@
-// The CPU device: programs are compiled to WebAssembly (see list.ts) and run on all cores. An operation without a
-// WebAssembly half runs its TypeScript half on the same memory.
+// The CPU device: programs are compiled to WebAssembly (see list.ts) and run on all cores. An operation without a WebAssembly
+// implementation runs its TypeScript implementation on the same memory.
 import { sizeOf, type Spec, type Values } from "../../graph/tensor.ts";
 import { UserError } from "../../base/errors.ts";
 import { UNALLOCATED } from "../allocation.ts";
@@ -15,7 +15,7 @@ import { type Code, programCode, type Timing } from "./program.ts";
 
 export type { Timing };
 
-/** The name of this device in messages; `adapter` adds how the processor rounds. */
+/** The name of this device in messages; its `adapter` also says how the processor rounds multiply-adds. */
 export const CPU_NAME = "CPU (WebAssembly)";
 
 /** Options of the CPU device. */
@@ -62,13 +62,13 @@ interface Cpu {
   readonly cores: number;
   readonly states: Map<string, State>;
   readonly blas: Blas | undefined;
-  /** `blas` on the main thread. */
+  /** The product of `blas`, opened on the main thread. */
   readonly sgemm: Sgemm | undefined;
   pool: Pool | undefined;
   programs: number;
 }
 
-/** Sizes in bytes are padded as in the plan, and shifted against each other: equal low bits of addresses share cache sets. */
+/** The size of a buffer in bytes, padded as in the plan. `shift` spreads buffers over the sets of a cache. */
 const paddedBytes = (size: number, shift = 0): number => 256 * (Math.ceil(Math.max(size, 1) / 64) + shift);
 
 function define(cpu: Cpu, name: string, spec: Spec, values?: Values): State {
@@ -140,7 +140,7 @@ function place(cpu: Cpu, { buffers }: Plan): { address: number; of: (place: Buff
   return { address, of };
 }
 
-/** Whether a program is worth sharing between threads: a wake-up and its barriers cost some 50 microseconds. */
+/** Whether a program is large enough for several threads: waking them and their barriers cost some 50 microseconds. */
 function isLarge({ steps, flops }: Plan): boolean {
   const elements = steps.flatMap(({ node }) => node.outputs).reduce((sum, y) => sum + sizeOf(y), 0);
   return flops / 16 + elements > 50_000;
@@ -250,7 +250,7 @@ export function cpuDevice(options: CpuOptions = {}): CpuDevice {
   }
   const threads = features.shared ? Math.min(options.threads ?? features.cores, MAX_THREADS) : 1;
   const memoryOf = heap(features.shared);
-  // A library gets pointers into memory that does not move, as shared memory.
+  // A library gets pointers into the memory, which must not move; shared memory does not.
   const blas = features.shared ? options.blas : undefined;
   const cpu: Cpu = {
     heap: memoryOf,

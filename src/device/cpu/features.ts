@@ -11,7 +11,7 @@ export interface HostFeatures {
   readonly cores: number;
 }
 
-/** A module with one function that uses what is asked for. */
+/** A module that is valid only if the host has vectors, and if `shared`, shared memory. */
 function probe(shared: boolean): Uint8Array<ArrayBuffer> {
   const module = wasmModule({ memory: { initial: 1, maximum: 1, shared } });
   const f = module.func({ params: ["i32"] }, (f, at) => {
@@ -39,7 +39,7 @@ export function isFused(): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(probe(false)), { env: { memory } });
   const x = new Float32Array(memory.buffer);
-  // (1 + e)^2 - (1 + 2 e) is e^2, which a rounded product loses.
+  // (1 + e)^2 - (1 + 2 e) is e^2, or 0 if the product is rounded first.
   x.set([1 + 2 ** -12, 1 + 2 ** -12, -(1 + 2 ** -11)]);
   (exports.probe as (at: number) => void)(0);
   return x[3] !== 0;

@@ -12,15 +12,15 @@ export const MAX_BYTES = (MAX_PAGES - 1) * PAGE;
 /** An address where nothing can be written: that of an output which is not computed. */
 export const NOWHERE = 0xffffff00;
 
-/** Addresses of the words that threads share: see list.ts and worker.ts. Words that threads spin on have a cache line each. */
+/** Addresses of the words with which threads communicate (see list.ts and worker.ts). Words that are polled have a cache line each. */
 export const WORDS = {
-  /** Barrier: threads that have arrived, its generation, and threads that sleep at it. */
+  /** The barrier: the number of threads that have arrived, its generation, and the number of threads that sleep at it. */
   arrived: 128,
   generation: 256,
   sleepers: 264,
   /** Index + 1 of the thread that failed; 0: none. */
   failed: 260,
-  /** Workers: the word they wait on, the number of runs, the job (see `Pool`), and workers that have not ended it. */
+  /** Jobs: the word that workers wait on, the number of runs, the job (see `Pool`), and the number of workers still busy with it. */
   wakes: 384,
   runs: 388,
   job: 392,
@@ -32,7 +32,7 @@ export const WORDS = {
   error: 4096,
 } as const;
 
-/** Most threads: each has a word at `WORDS.messages`. */
+/** The maximum number of threads: each has a word at `WORDS.messages`. */
 export const MAX_THREADS = 256;
 
 const CONSTANTS = 8192;
@@ -47,7 +47,7 @@ export interface Heap {
   readonly shared: boolean;
   /** Bytes in use. */
   readonly used: number;
-  /** The address of `size` bytes of zeros. Throws a `UserError` if they do not fit. */
+  /** Allocates `size` bytes, filled with zeros, and returns their address. Throws a `UserError` if they do not fit. */
   allocate(size: number): number;
   /** Frees what `allocate` returned. */
   free(address: number): void;
@@ -83,7 +83,7 @@ function freeList() {
   };
 }
 
-/** A new memory; `shared` memory needs a host that has it. */
+/** Creates a memory, which threads can share if `shared` is true. */
 export function heap(shared: boolean): Heap {
   const memory = new WebAssembly.Memory({ initial: 2, maximum: MAX_PAGES, shared });
   const free = freeList();

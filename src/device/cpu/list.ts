@@ -24,11 +24,11 @@ export interface List {
   readonly entries: readonly Entry[];
   /** Number of threads that run it. */
   readonly threads: number;
-  /** Rounds that a thread spins at a barrier before it sleeps. */
+  /** Number of times that a thread polls a barrier before it sleeps. */
   readonly spins: number;
   /** Seconds that a thread waits at a barrier before it fails, because another thread does not arrive. */
   readonly silence: number;
-  /** Address of the counters of blocks, `countersOf` long. */
+  /** Address of the counters of blocks (see `countersOf`). */
   readonly counters: number;
   /** Address and size in bytes of each thread's own memory. */
   readonly own: { readonly address: number; readonly size: number };
@@ -42,7 +42,7 @@ const isPhase = (entry: Entry): entry is PhaseEntry => "phase" in entry;
 /** True if one thread runs the entry: it has one block, or runs in TypeScript. */
 const isSolo = (entry: Entry): boolean => !isPhase(entry) || entry.phase.blocks === 1;
 
-/** Counters before a run, for each shared phase and thread: the next block of its range, and the end of the range. */
+/** The counters before a run: for each phase that threads share and each thread, the next block of its range and the range's end. */
 export function countersOf(entries: readonly Entry[], threads: number): Uint32Array {
   const shared = threads === 1 ? [] : entries.filter((entry) => !isSolo(entry));
   const counters = new Uint32Array(shared.length * threads * LINE / 4);
@@ -96,7 +96,7 @@ function kernelOf(module: Module, { phase, inputs, outputs, scratch }: PhaseEntr
   );
 }
 
-/** Variables of a list, shared by its phases. */
+/** Variables of the list's function, which all its phases use. */
 interface Variables {
   readonly thread: Local<"i32">;
   readonly block: Local<"i32">;
