@@ -186,10 +186,12 @@ Deno.test("a thread that fails is named in one error, not a hang, and the next r
   assert.equal((await program.read(["y"]))[0][0], 2);
 });
 
-Deno.test("without shared memory there is one thread; without vectors, one line that names the reference device", async () => {
+Deno.test("without shared memory, or with one core, there is one thread; without vectors, one line that names the reference device", async () => {
   const { graph, feeds } = sum(7);
   using device = cpuDevice({ threads: 4, features: { ...HOST, shared: false } });
   assert.equal(device.threads, 1);
+  using single = cpuDevice({ features: { ...HOST, cores: 1 } });
+  assert.equal(single.threads, 1);
   using program = await device.compile(graph);
   program.run(feeds);
   assert.equal((await program.read(["y"]))[0][0], 24);
