@@ -104,9 +104,9 @@ Deno.test("no operation of attention or its gradients runs in TypeScript", async
 async function checkCase(name: string, testCase: Case): Promise<void> {
   using oracle = referenceDevice({ precision: "f64" });
   using device = cpuDevice({ threads: 2 });
-  const [expected, found] = [await evaluate(oracle, testCase), await evaluate(device, testCase)];
+  const [expected, actual] = [await evaluate(oracle, testCase), await evaluate(device, testCase)];
   for (const key of Object.keys(expected)) {
-    const error = relativeError(found[key], expected[key]);
+    const error = relativeError(actual[key], expected[key]);
     assert.ok(error <= 1e-5, `${name} ${key}: relative error ${error}`);
   }
 }

@@ -63,11 +63,11 @@ Deno.test("statistics of thin and odd shapes on the CPU device equal float64", a
     for (const activation of ["softmax", "sigmoid"] as const) {
       const rng = randomStream(n, "thin");
       const testCase = statisticsOf(rng, { B, T, S, H, HKV, d }, () => ({ activation }), dv);
-      const [expected, found] = [await evaluate(oracle, testCase), await evaluate(device, testCase)];
+      const [expected, actual] = [await evaluate(oracle, testCase), await evaluate(device, testCase)];
       const where = `${activation} ${[B, T, S, H, HKV, d, dv]}`;
       // The tolerances of attention's kernels for outputs and gradients.
-      assertNear(found.act, [...expected.act], 1e-5, where, ATTENTION_STATISTICS);
-      assertNear(found.grad, [...expected.grad], 2e-5, where, ATTENTION_GRADIENT_STATISTICS);
+      assertNear(actual.act, [...expected.act], 1e-5, where, ATTENTION_STATISTICS);
+      assertNear(actual.grad, [...expected.grad], 2e-5, where, ATTENTION_GRADIENT_STATISTICS);
     }
   }
 });

@@ -132,14 +132,14 @@ Deno.test("NaN and infinities in every input of matmul come out as on the refere
       for (const value of [NaN, Infinity]) {
         const { feeds, outputs, label } = make(randomStream(1, "not finite"));
         feeds[name][Math.floor(feeds[name].length / 2)] = value;
-        const [found, expected] = [
+        const [actual, expected] = [
           await evaluate(await cpuWithThreads(), { feeds, outputs }),
           await evaluate(reference, { feeds, outputs }),
         ];
         const kind = (x: number) => Number.isFinite(x) ? 0 : x;
         for (const key of Object.keys(outputs)) {
           const where = `${label}: ${value} in ${name}, ${key}`;
-          assert.deepEqual(Array.from(found[key], kind), Array.from(expected[key], kind), where);
+          assert.deepEqual(Array.from(actual[key], kind), Array.from(expected[key], kind), where);
         }
       }
     }

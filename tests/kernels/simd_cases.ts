@@ -52,14 +52,14 @@ export async function checkNonFinite(
         const values = Float32Array.from(feeds[name]);
         values[at] = planted;
         const testCase = { feeds: { ...feeds, [name]: values }, outputs };
-        const [expected, found] = [await evaluate(reference, testCase), await evaluate(cpu, testCase)];
+        const [expected, actual] = [await evaluate(reference, testCase), await evaluate(cpu, testCase)];
         const is = Number.isNaN(planted) ? Number.isNaN : (x: number) => !Number.isFinite(x);
         for (const key of Object.keys(outputs)) {
           expected[key].forEach((x, i) =>
             assert.equal(
-              is(found[key][i]),
+              is(actual[key][i]),
               is(x),
-              `${label} ${key}[${i}], ${planted} at ${name}[${at}]: ${found[key][i]}, reference ${x}`,
+              `${label} ${key}[${i}], ${planted} at ${name}[${at}]: ${actual[key][i]}, reference ${x}`,
             )
           );
         }

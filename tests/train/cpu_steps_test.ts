@@ -45,9 +45,9 @@ for (const [name, changes] of Object.entries({ "the default": [], ...OPTIONS }))
     let first: Awaited<ReturnType<typeof threeSteps>> | undefined;
     for (const threads of [1, 2, 3]) {
       using device = cpuDevice({ threads });
-      const found = await threeSteps(device, model);
-      first ??= found;
-      assert.deepEqual(found, first, `${threads} threads`);
+      const actual = await threeSteps(device, model);
+      first ??= actual;
+      assert.deepEqual(actual, first, `${threads} threads`);
     }
     // Measured: at most 5e-8. An error in one gradient would show in the next loss.
     first!.losses.forEach((loss, step) => {

@@ -134,8 +134,8 @@ Deno.test("float operators, scalar and on vectors, compute what JavaScript's do,
           `f32.${name}(${a}, ${b})`,
         );
         assert.deepEqual(asDoubles(bitsOf(f64[name as "add"](a, b))), [f(a, b)], `f64.${name}(${a}, ${b})`);
-        const found = asFloats(bitsOf(f32x4[name as "add"](f32x4.splat(a), vector)));
-        assert.deepEqual(found, both.map((x) => fround(f(a, x))), `f32x4.${name}(${a}, ${b})`);
+        const actual = asFloats(bitsOf(f32x4[name as "add"](f32x4.splat(a), vector)));
+        assert.deepEqual(actual, both.map((x) => fround(f(a, x))), `f32x4.${name}(${a}, ${b})`);
         if (!["add", "sub", "mul", "div", "min", "max"].includes(name)) continue;
         const two = asDoubles(bitsOf(f64x2[name as "add"](f64x2.splat(a), f64x2.splat(b))));
         assert.deepEqual(two, [f(a, b), f(a, b)], `f64x2.${name}(${a}, ${b})`);

@@ -5,7 +5,7 @@ import { countersOf, type Entry, listModule } from "../../../src/device/cpu/list
 import { pool } from "../../../src/device/cpu/pool.ts";
 import { i32, load, wasmModule } from "../../../src/wasm/mod.ts";
 
-Deno.test("a thread waits at a barrier as long as it is told, then fails", () => {
+Deno.test("a thread waits at a barrier for the given number of seconds, then fails", () => {
   const memory = heap(true);
   const entries: Entry[] = [
     { phase: { label: "nothing", blocks: 2, kernel: () => {} }, inputs: [], outputs: [], scratch: [] },
