@@ -12,7 +12,7 @@ export interface BeamOptions {
   readonly tokens: number;
   /** Exponent a of the score (sum of ln p) / (number of added tokens)^a that ranks texts. Default: 1, the mean of ln p. */
   readonly lengthPenalty?: number;
-  /** Whether a text with these added tokens has ended. Default: never. */
+  /** Returns true if a text with these added tokens has ended. Default: no text ends. */
   readonly ends?: (added: readonly number[]) => boolean;
   /** When aborted, the search ends with the best text so far. */
   readonly signal?: AbortSignal;
@@ -24,11 +24,14 @@ export interface Beam {
   readonly added: readonly number[];
   /** Sum of ln p over the added tokens; p is from the softmax over the model's full vocabulary. */
   readonly logProbability: number;
-  /** Whether `ends` returned true for it. */
+  /** Whether `ends` returned true for this text. */
   readonly ended: boolean;
 }
 
-/** The `count` most likely continuations by one token; ties go to the earlier text, then the lower id. */
+/**
+ * Returns the `count` most likely continuations of the live texts by one token. In a tie, the continuation of the earlier
+ * text comes first, then that with the lower id.
+ */
 function candidates(
   live: readonly Beam[],
   logits: readonly ArrayLike<number>[],
@@ -44,11 +47,12 @@ function candidates(
 }
 
 /**
- * Beam search for the most likely texts. Each step takes the 2 W most likely one-token continuations of the W live texts.
- * Continuations that end are results if they are among the first W; the first W that do not end become the live texts. The
- * search stops when W texts have ended and no live text can still beat them, or when `tokens` tokens are added.
+ * Beam search for the most likely texts. Each step takes the 2 W most likely one-token continuations of the W live texts. A
+ * continuation that ends is a result if it is among the W most likely; the W most likely continuations that do not end become
+ * the live texts. The search stops when W texts have ended and no live text can still beat them, or when `tokens` tokens are
+ * added.
  *
- * If W is at least V^(tokens - 1), V the vocabulary size, the search is exhaustive.
+ * If W is at least V^(tokens - 1), where V is the vocabulary size, the search is exhaustive.
  *
  * @returns at most W texts, best first
  *
@@ -91,7 +95,8 @@ export async function beamSearch(
     });
     live = kept.map(({ beam }) => beam);
     done = best(done);
-    // Upper bound on a live text's final score: its probability can only fall, and its length may become the most favourable.
+    // Returns an upper bound on a live text's final score: the text's probability can only fall, so its current probability
+    // is scored at the length that gives the highest score.
     const reachable = (beam: Beam) => score(beam, lengthPenalty > 0 ? tokens : beam.added.length);
     if (done.length === beams && live.every((beam) => reachable(beam) <= score(done[beams - 1]))) break;
     await reader.reorder(Array.from({ length: beams }, (_, row) => (kept[row] ?? kept[0])?.parent ?? row));

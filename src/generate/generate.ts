@@ -14,7 +14,7 @@ import { reportProgress } from "../base/progress.ts";
 import { logSoftmax, nextProbabilities, ofTokens, sample, type Sampling } from "./sampling.ts";
 import { beforeStop, continuationOf, textStreams } from "./text_stream.ts";
 
-/** Prompts per batch. */
+/** Maximum number of prompts per batch. */
 const ROWS = 16;
 
 /** Options of text generation. */
@@ -23,7 +23,7 @@ export interface ContinueOptions extends Sampling {
   readonly tokens: number;
   /** Seed of the random numbers. */
   readonly seed: number;
-  /** Stop strings: a text ends before the first one that it contains. */
+  /** Stop strings: a text ends before the first stop string that it contains. */
   readonly stop?: readonly string[];
   /** Beam width (see `beamSearch`); temperature and filters are then ignored. Default: sampling. */
   readonly beams?: number | null;
@@ -33,14 +33,17 @@ export interface ContinueOptions extends Sampling {
   readonly signal?: AbortSignal;
   /** Whether to cache keys and values; false recomputes all tokens in every pass. Default: true. */
   readonly cache?: boolean;
-  /** Called with each text's next piece once no later token can change it; with beams, once with the complete text. */
+  /**
+   * Called with the next piece of a text as soon as no later token can change that piece. With beams, it is called once per
+   * text, with the complete text.
+   */
   readonly onPiece?: (piece: TextPiece) => void;
 }
 
 /** A piece of a text during generation. The pieces of a text, in order, concatenate to `Generated.text`.
  * @category Models */
 export interface TextPiece {
-  /** Index of its prompt, from 0. */
+  /** Index of the text's prompt, from 0. */
   readonly text: number;
   /** The next characters; the first piece begins with the prompt. */
   readonly piece: string;
@@ -56,7 +59,7 @@ export interface GenerateOptions extends ContinueOptions {
 
 /** A generated text. */
 export interface Generated {
-  /** The prompt; for ids, their text. */
+  /** The prompt; if it was given as ids, the text of these ids. */
   readonly prompt: string;
   /** The prompt and its continuation. */
   readonly text: string;
@@ -68,7 +71,7 @@ export interface Generated {
   readonly logProbability: number;
   /** Why it ended: all tokens were added, a stop string was generated, or `signal` was aborted. */
   readonly ended: "tokens" | "stop" | "signal";
-  /** Why some tokens were generated without the cache of keys and values; undefined if all used it. */
+  /** Why some tokens were generated without the cache of keys and values; undefined if all tokens used the cache. */
   readonly uncached: string | undefined;
 }
 
@@ -80,7 +83,7 @@ function stopTest(
   const wrong = stop.find((text) => text === "");
   if (wrong !== undefined) throw new UserError("A stop string is empty, expected at least one character.");
   if (stop.length === 0) return () => false;
-  // A token may be a single byte.
+  // A token may be a single byte, so a stop string may need as many tokens as it has bytes.
   const longest = maximum(stop.map((text) => new TextEncoder().encode(text).length)) + 4;
   return (start, added) => {
     const end = textBehind(tokenizer, added.at(-longest - 1) ?? start.at(-1), added.slice(-longest));
@@ -161,7 +164,7 @@ async function drawTexts(
 /** Maximum number of tokens per text: the length of V8's longest contiguous array. */
 export const MOST_TOKENS = 2 ** 27;
 
-/** Throws UserError if the beams do not fit on the device, or their token ids into JavaScript's heap. */
+/** Throws UserError if the beams do not fit on the device, or if their token ids do not fit into JavaScript's heap. */
 function checkBeams(device: Device, model: LanguageModel, beams: number, length: number, tokens: number) {
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();

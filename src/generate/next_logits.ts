@@ -1,5 +1,5 @@
-// Next-token logits of growing texts: with keys and values cached on the device, or if that is impossible, by recomputing the
-// last `context` tokens.
+// Computes next-token logits of growing texts. Keys and values are cached on the device; if that is impossible, the last
+// `context` tokens are recomputed.
 import type { LanguageModel } from "../model/model.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
@@ -17,20 +17,20 @@ export interface NextLogits extends Disposable {
   /** Converts between text and ids. It may have fewer ids than the model. */
   readonly tokenizer: Tokenizer;
   /**
-   * The logits after the last id of each text, over the model's full vocabulary, including ids without a token. From one call
-   * to the next, a text may only grow at its end.
+   * Returns the logits after the last id of each text, over the model's full vocabulary, including ids without a token. From
+   * one call to the next, a text may only grow at its end.
    *
    * @param texts one per row, each with at least one id
    * @throws {UserError} if the logits are not finite
    */
   next(texts: readonly (readonly number[])[]): Promise<ArrayLike<number>[]>;
-  /** Reorders the cached rows: in the next call, text i continues what was text `parents[i]`. */
+  /** Reorders the cached rows: in the next call, text i continues the text that had the index `parents[i]`. */
   reorder(parents: readonly number[]): Promise<void>;
   /** Why the last pass recomputed whole texts; undefined if it computed only new tokens. */
   readonly whole: string | undefined;
 }
 
-/** A cache of programs, keyed by number of positions; each is compiled when it is first used. */
+/** Returns a cache of programs, keyed by number of positions; a program is compiled when it is first used. */
 function programs(compile: (length: number) => Promise<Program>) {
   const compiled = new Map<number, Program>();
   return {
@@ -43,7 +43,7 @@ function programs(compile: (length: number) => Promise<Program>) {
   };
 }
 
-/** The logits of a pass over `count` new positions per row, and the states that cache its keys and values. */
+/** Returns the logits of a pass over `count` new positions per row, and the states that cache the keys and values of the pass. */
 function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, count: number) {
   const cache = keyCache(rows, count, architecture.context);
   const ids = input("ids", [rows, count], "u32");
@@ -52,7 +52,10 @@ function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, 
   return { logits, states: cache.states };
 }
 
-/** The logits of a pass over whole texts. Hooks may use all logits, so if there are hooks, `logitRows` are selected last. */
+/**
+ * Returns the logits of a pass over whole texts. Hooks may use the logits of all positions, so if there are hooks, the rows
+ * `logitRows` are selected after all logits are computed.
+ */
 function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): Tensor {
   const { context, vocabulary, hooks } = architecture;
   const ids = input("ids", [rows, context], "u32");
@@ -65,7 +68,10 @@ function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): 
 const passPositions = (context: number, count: number): number =>
   Math.min(context, 2 ** Math.ceil(Math.log2(count)));
 
-/** The passes that continue `rows` texts of `length` tokens by `tokens` tokens, to estimate their memory and time. */
+/**
+ * Returns the passes that continue `rows` texts of `length` tokens by `tokens` tokens, to estimate the memory and time of
+ * these passes.
+ */
 export function generationWork(
   model: LanguageModel,
   rows: number,
@@ -73,7 +79,7 @@ export function generationWork(
   tokens: number,
 ): Workload[] {
   const { context, hooks } = model.architecture;
-  // The last added token is never read.
+  // The last added token is never the input of a pass.
   const cached = hooks || length > context ? 0 : Math.min(tokens, context - length + 1);
   const pass = (logits: Tensor, runs: number): Workload => {
     return { graph: { outputs: { logits } }, runs, reads: runs };
@@ -86,7 +92,10 @@ export function generationWork(
   ];
 }
 
-/** Inputs of a pass over `count` positions per row: the ids of each text from index `starts[row]` on, right-padded. */
+/**
+ * Returns the inputs of a pass over `count` positions per row: the ids of each text from index `starts[row]` on, right-padded
+ * with 0, the position of each id in its text, and `logitRows`, the index of each text's last id among all ids of the pass.
+ */
 function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[], count: number) {
   const ids = new Uint32Array(texts.length * count);
   const positions = new Uint32Array(ids.length);
@@ -185,7 +194,7 @@ export async function nextLogits(
   };
 }
 
-/** The effects that replace every cached row i by row `parents[i]`; `parents` is an input, u32 [rows]. */
+/** Returns the effects that replace every cached row i by row `parents[i]`; `parents` is an input, u32 [rows]. */
 function reorderGraph(model: LanguageModel, rows: number): Tensor[] {
   const parents = input("parents", [rows], "u32");
   return cachedGraph(model, rows, 1).states.map((state) => {

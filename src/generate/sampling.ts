@@ -1,4 +1,4 @@
-// Sampling the next token from logits: temperature, filters, a random draw.
+// Samples the next token from logits: applies the temperature and the filters, then draws a token at random.
 
 import { refuseRenamed } from "../base/errors.ts";
 import type { Tokenizer } from "../data/mod.ts";
@@ -23,7 +23,7 @@ function checkSampling(sampling: Sampling): void {
   throw new RangeError(`Cannot draw with temperature ${temperature}, k ${topK}, p ${topP}, min-p ${minP}.`);
 }
 
-/** Index of the largest value; the first in a tie. */
+/** Returns the index of the largest value; in a tie, the first. */
 export function argmax(values: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
@@ -31,12 +31,13 @@ export function argmax(values: ArrayLike<number>): number {
 }
 
 /**
- * Probabilities of the next token: softmax(logits / temperature) over the tokens that pass the filters, in float64. At
- * temperature 0 the most likely token (the lowest id in a tie) has probability 1. The filters apply in this order: top-k keeps
- * the k most likely tokens and renormalises; top-p keeps the smallest set of most likely tokens, at least one, whose
- * probabilities reach p; min-p keeps tokens with at least min-p times the highest probability (Nguyen et al. 2024).
+ * Returns the probabilities of the next token: softmax(logits / temperature) over the tokens that pass the filters, in
+ * float64. At temperature 0 the most likely token (the lowest id in a tie) has probability 1. The filters apply in this
+ * order: top-k keeps the k most likely tokens and renormalises; top-p keeps the smallest set of most likely tokens, at least
+ * one, whose probabilities reach p; min-p keeps tokens with at least min-p times the highest probability (Nguyen et al.
+ * 2024).
  *
- * @throws {RangeError} unless temperature is at least 0, k at least 1, p and min-p from 0 to 1
+ * @throws {RangeError} unless the temperature is at least 0, k is at least 1, and p and min-p are from 0 to 1
  *
  * @example
  * ```ts
@@ -77,7 +78,7 @@ export function ofTokens({ size, hasToken }: Tokenizer, values: ArrayLike<number
   return Float64Array.from({ length: size }, (_, id) => hasToken && !hasToken(id) ? -Infinity : values[id]);
 }
 
-/** The index drawn from `probabilities` (which sum to 1) by the random number `uniform` in [0, 1). */
+/** Returns an index that is drawn from `probabilities` (which sum to 1) with the random number `uniform` in [0, 1). */
 export function sample(probabilities: ArrayLike<number>, uniform: number): number {
   let sum = 0;
   let last = 0;
@@ -91,7 +92,7 @@ export function sample(probabilities: ArrayLike<number>, uniform: number): numbe
 }
 
 /**
- * ln softmax(logits), in float64.
+ * Returns ln softmax(logits), computed in float64.
  *
  * @example
  * ```ts
@@ -107,10 +108,10 @@ export function logSoftmax(logits: ArrayLike<number>): Float64Array {
   return Float64Array.from(logits, (x) => x - shift);
 }
 
-/** Largest k for which inserting into a list of the k largest is faster than sorting all values. */
+/** Largest k for which inserting into a list of the k largest values is faster than sorting all values. */
 const FEW = 64;
 
-/** Indices of the k largest values, largest first; ties in order of index. */
+/** Returns the indices of the k largest values, largest first; the indices of equal values are in ascending order. */
 export function largest(values: ArrayLike<number>, k: number): number[] {
   if (k > FEW) {
     return Array.from(values, (_, i) => i).sort((a, b) => values[b] - values[a] || a - b).slice(0, k);

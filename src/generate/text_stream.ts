@@ -4,7 +4,7 @@ import { textBehind, type Tokenizer } from "../data/mod.ts";
 import { minimum } from "../base/extremes.ts";
 import { commonStart } from "../base/glob.ts";
 
-/** The text that the `added` ids append to `before`, the decoded prompt of the ids `start`. */
+/** Returns the text that the ids `added` append to `before`, which is the text of the prompt's ids `start`. */
 export function continuationOf(
   tokenizer: Tokenizer,
   before: string,
@@ -15,16 +15,19 @@ export function continuationOf(
   return text.startsWith(before) ? text.slice(before.length) : textBehind(tokenizer, start.at(-1), added);
 }
 
-/** The text before the first stop string in it. */
+/** Returns the part of a text before its first stop string; the whole text if it contains none. */
 export function beforeStop(text: string, stop: readonly string[]): string {
   const ends = stop.map((ending) => text.indexOf(ending)).filter((at) => at >= 0);
   return ends.length > 0 ? text.slice(0, minimum(ends)) : text;
 }
 
-/** Characters at the end of a text that may be incomplete: U+FFFD for missing bytes, or half a surrogate pair. */
+/** Matches characters at the end of a text that may be incomplete: U+FFFD for missing bytes, or half a surrogate pair. */
 const UNFINISHED = /[\ud800-\udbff\ufffd]+$/;
 
-/** The beginning of a text that no continuation changes. An incomplete character or a prefix of a stop string is cut off. */
+/**
+ * Returns the beginning of a text that no continuation can change. An incomplete character or the beginning of a stop string
+ * at the text's end is cut off.
+ */
 function certainPart(text: string, stop: readonly string[]): string {
   const cut = beforeStop(text, stop);
   if (cut.length < text.length) return cut;
@@ -39,9 +42,9 @@ function certainPart(text: string, stop: readonly string[]): string {
 }
 
 /**
- * Ids that, if appended, can change how the tokens before them decode: one id for each way in which that happens. With byte
- * fallback (as in Llama), a byte that makes the bytes before it invalid turns all of them into U+FFFD; BPEDecoder omits the
- * space after the last token.
+ * Returns ids that, if appended, can change how the tokens before them are decoded: one id for each way in which this can
+ * happen. With byte fallback (as in Llama), a byte that makes the bytes before it invalid turns all of them into U+FFFD;
+ * BPEDecoder omits the space after the last token.
  */
 function changingIds(tokenizer: Tokenizer): number[] {
   const file = tokenizer.toJSON();
@@ -58,13 +61,16 @@ function changingIds(tokenizer: Tokenizer): number[] {
   return [letters[0] ?? ids[0], breaking].filter((id) => id !== undefined);
 }
 
-/** Maximum share of the time that is spent on decoding; if a text is long, several tokens are then streamed together. */
+/**
+ * Maximum share of the time, from 0 to 1, that is spent on decoding. For long texts, several tokens are therefore streamed
+ * together.
+ */
 const DECODING_SHARE = 0.1;
 
 /**
- * Streams texts of one tokenizer. The returned function starts a text with the prompt's ids, and calls `take` with each piece;
- * `last` is true for the final piece, the only one that may be empty. The pieces concatenate to the decoded prompt and its
- * continuation up to a stop string. Decoding takes at most about a `share` of the time.
+ * Streams texts of one tokenizer. The returned function starts a text with the prompt's ids, and calls `take` with each
+ * piece; `last` is true for the final piece, the only one that may be empty. The pieces concatenate to the decoded prompt and
+ * its continuation up to a stop string. Decoding takes at most about the fraction `share` of the time.
  */
 export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share = DECODING_SHARE) {
   const changing = changingIds(tokenizer);
@@ -92,7 +98,10 @@ export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share
         const now = performance.now();
         next = now + (now - began) / share;
       },
-      /** Streams the rest; or if the continuation differs from what was already streamed, the complete text on a new line. */
+      /**
+       * Streams the rest of the text; if the continuation differs from what was already streamed, streams the complete text
+       * on a new line.
+       */
       end(continuation: string): void {
         if (continuation.startsWith(sent ?? "")) send(continuation, true);
         else take(`\n${before}${continuation}`, true);

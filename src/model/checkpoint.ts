@@ -20,9 +20,9 @@ import { checkCode } from "./trust.ts";
 /** A checkpoint in memory.
  * @category Models */
 export interface Checkpoint extends Model {
-  /** Its folder. */
+  /** Folder of the checkpoint. */
   readonly path: string;
-  /** State of the run when it was saved. */
+  /** State of the run when the checkpoint was saved. */
   readonly state: RunState;
   /** Parameters, keyed by name. */
   readonly tensors: ReadonlyMap<string, TensorData>;
@@ -30,7 +30,7 @@ export interface Checkpoint extends Model {
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** The text of state.json: the state as JSON, with its SHA-256 as the last field. */
+/** Returns the text of state.json: the state as JSON, with the SHA-256 of this JSON added as the last field. */
 function withHash(state: object): string {
   const text = JSON.stringify(state, null, 2);
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(text)}"\n}\n`;
@@ -86,7 +86,7 @@ export async function readChecked(path: string, name: string, state: RunState): 
   return bytes;
 }
 
-/** A checkpoint's configuration. Older checkpoints lack `model.head`; their head always used exact backpropagation. */
+/** Returns a checkpoint's configuration. Older checkpoints lack `model.head`; their head always used exact backpropagation. */
 function savedConfig(source: Uint8Array, place: string): Record<string, unknown> {
   const { model, ...rest } = parseConfig(source, place);
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
@@ -108,14 +108,14 @@ function readTokenizer(path: string, bytes: Uint8Array): Tokenizer {
   return tokenizerAt(place, jsonOfBytes(bytes, place));
 }
 
-/** Builds the tokenizer from a parsed tokenizer.json; a UserError starts with `place`, the path of the file. */
+/** Builds the tokenizer from a parsed tokenizer.json; the message of a UserError starts with `place`, the path of the file. */
 export const tokenizerAt = (place: string, file: unknown): Tokenizer =>
   atPlace(place, () => tokenizerFromJSON(file));
 
 /**
- * Loads a checkpoint from its folder, or the last checkpoint of a run. Code files that its configuration references
- * (hooks, tasks, modifiers) run only if they are trusted: files with the same contents were passed to `train` or
- * `train --trust` before, or this process has already imported them.
+ * Loads a checkpoint from its folder, or the last checkpoint of a run. Code files that its configuration references (hooks,
+ * tasks, modifiers) run only if they are trusted: either files with the same contents were passed to `train` or `train
+ * --trust` before, or this process has already imported the files.
  *
  * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
  * @param options `acceptChanges`: trusted code may differ from the code that the checkpoint was saved with
@@ -152,7 +152,7 @@ async function stateOf(path: string): Promise<{ checkpoint: string; state: RunSt
   return { checkpoint, state: await readState(checkpoint) };
 }
 
-/** The tokenizer of a run's last checkpoint; runs no user code. */
+/** Loads the tokenizer of a run's last checkpoint without running user code. */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const { checkpoint, state } = await stateOf(path);
   const bytes = await readChecked(checkpoint, "tokenizer.json", state);
@@ -161,7 +161,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 
 const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
 
-/** Tensors of a file as float32, converted from any floating-point dtype; throws UserError for any other dtype. */
+/** Returns the tensors of a file as float32, converted from any floating-point dtype; throws UserError for any other dtype. */
 export function floats(
   entries: Iterable<[string, TensorData]>,
   place: string,

@@ -1,10 +1,10 @@
 // Checks for NaN and infinity in parameters, logits and losses.
 import { UserError } from "../base/errors.ts";
 
-/** The error for a parameter, logit or loss of a model that is NaN or infinite. */
+/** The error that is thrown if a parameter, logit or loss of a model is NaN or infinite. */
 export class NotFiniteError extends UserError {}
 
-/** Throws NotFiniteError, "WHAT are not finite", at the first value that is neither finite nor `allowed`. */
+/** Throws NotFiniteError ("WHAT are not finite") if a value is neither finite nor equal to `allowed`. */
 export function checkFinite(values: ArrayLike<number>, what: string, allowed?: number): void {
   for (let n = 0; n < values.length; n++) {
     if (Number.isFinite(values[n]) || values[n] === allowed) continue;

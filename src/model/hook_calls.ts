@@ -1,5 +1,5 @@
-// Calls the hooks of a training run and checks the values that they return. An error is one line with the file, the export, the
-// returned value and the expected one.
+// Calls the hooks of a training run and checks the values that they return. An error message is one line that names the file,
+// the export, the returned value and what was expected.
 import { randomStream } from "../base/random.ts";
 import { isMapping, showPath } from "../base/show.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
@@ -29,7 +29,7 @@ function call<T>(
   return { place, result: callUser(place, () => hook({ step, random, vocabulary, keys })) };
 }
 
-/** Throws UserError at an id outside the vocabulary; a target may also be IGNORE. */
+/** Throws UserError if an id is outside the vocabulary; a target may also be IGNORE. */
 function checkIds(place: string, name: "ids" | "targets", ids: Uint32Array, vocabulary: number): void {
   for (let i = 0; i < ids.length; i++) {
     if (ids[i] < vocabulary || name === "targets" && ids[i] === IGNORE) continue;
@@ -72,7 +72,10 @@ export function applyBatchHook(
   return transformed;
 }
 
-/** The names of the parameters that the freeze hook selects in a step; throws UserError for a glob that matches none. */
+/**
+ * Returns the names of the parameters that the freeze hook selects in a step; throws UserError if a glob matches no
+ * parameter.
+ */
 export function frozenNames(
   hooks: LoadedHooks,
   run: HookRun,
@@ -100,7 +103,7 @@ export function frozenNames(
 /** Fields of a record that a metric may not use. */
 const RESERVED = new Set(["v", "type", "status", "__proto__", ...Object.keys(FIELDS.stat)]);
 
-/** The error message for the value that a metric returned; undefined if the value is valid. */
+/** Returns the error message for the value that a metric returned; undefined if the value is valid. */
 function metricFault(value: unknown): string | undefined {
   const expected = "expected a number or a flat record of numbers";
   if (typeof value === "number") return undefined;
@@ -114,7 +117,10 @@ function metricFault(value: unknown): string | undefined {
   }
 }
 
-/** The values of a metric, keyed by name (`value` for a single number); throws UserError if it returns anything else. */
+/**
+ * Computes the values of a metric, keyed by name (a single number has the name `value`). Throws UserError if the metric
+ * returns anything but numbers.
+ */
 export async function metricValues(
   { file }: LoadedHooks,
   { name, fn }: Metric,

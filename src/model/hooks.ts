@@ -16,7 +16,7 @@ export interface StepContext {
   readonly step: number;
   /** Random stream seeded by the run's seed and this step, so that repeated and resumed runs draw the same numbers. */
   readonly random: RandomStream;
-  /** Vocabulary size V: ids of a batch are 0 to V - 1. */
+  /** Vocabulary size V: the ids of a batch are from 0 to V - 1. */
   readonly vocabulary: number;
   /** Values of the keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
@@ -25,7 +25,7 @@ export interface StepContext {
 /** Context of a metric.
  * @category Training */
 export interface MetricContext {
-  /** Steps completed. */
+  /** Number of completed steps. */
   readonly step: number;
   /** Vocabulary size V. */
   readonly vocabulary: number;
@@ -96,9 +96,9 @@ const isExport = (name: string): boolean => EXPORTS.some((known) => known === na
 
 /** The exports of a hooks file, with the configured values of its keys. */
 export interface LoadedHooks extends Omit<Hooks, "keys"> {
-  /** Its path. */
+  /** Path of the file. */
   readonly file: string;
-  /** Values of its keys in the configuration. */
+  /** The values that the configuration gives to the keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
@@ -199,7 +199,7 @@ export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<Loade
 }
 
 /**
- * Whether a file exports hooks; false if it exports only a score modifier.
+ * Returns true if a file exports hooks, and false if it exports only a score modifier.
  *
  * @throws {UserError} if it exports neither, or a misspelt hook
  * @category Training

@@ -1,5 +1,6 @@
-// Layout of the parameters: all are in one flat state, with optimizer states of the same size, so that one kernel updates all.
-// Parameters with weight decay come first; parameters with the same initialisation are adjacent.
+// Layout of the parameters. All parameters are in one flat state, and each optimizer state has the same size, so that one
+// kernel updates all parameters. Parameters with weight decay come first; parameters with the same initialisation are
+// adjacent.
 import { randomNormal, randomUniform } from "../../kernels/random/op.ts";
 import type { Device } from "../device/device.ts";
 import type { Graph } from "../device/plan.ts";
@@ -23,7 +24,7 @@ export interface Layout {
   readonly slots: readonly Slot[];
   /** Total number of elements, including padding between parameters. */
   readonly size: number;
-  /** Number of elements of the first part, to which weight decay applies. */
+  /** Number of elements at the start of the storage to which weight decay applies. */
   readonly decayed: number;
 }
 
@@ -35,7 +36,10 @@ export const STATES = {
   momentum: "momentum",
 } as const;
 
-/** Lays out parameters: those with weight decay first, equal initialisations adjacent, each at a multiple of 256 bytes. */
+/**
+ * Lays out parameters. Those with weight decay come first, those with the same initialisation are adjacent, and each begins
+ * at a multiple of 256 bytes.
+ */
 export function layout(parameters: readonly Parameter[]): Layout {
   const order = [...parameters].sort((a, b) => {
     return Number(b.decayed) - Number(a.decayed) || b.std - a.std || b.mean - a.mean;
@@ -52,12 +56,12 @@ export function layout(parameters: readonly Parameter[]): Layout {
   return { slots, size, decayed };
 }
 
-/** The flat state `name` as a tensor. */
+/** Returns the flat state `name` as a tensor. */
 export function flat({ size }: Layout, name: string = STATES.parameters): Tensor {
   return state(name, [size]);
 }
 
-/** The parameters, keyed by name, as views of a flat tensor. */
+/** Returns the parameters, keyed by name, as views of a flat tensor. */
 export function parameterViews({ slots }: Layout, flat: Tensor): Parameters {
   return Object.fromEntries(slots.map(({ name, shape, offset }) => [name, view(flat, shape, offset)]));
 }
@@ -70,7 +74,7 @@ export function packGradients({ slots, size }: Layout, gradients: readonly Tenso
 /** Bound of the truncated normal distribution, in standard deviations on either side of the mean. */
 const WITHIN = 2;
 
-/** Initial values of adjacent parameters that share an initialisation; `shape` covers all of them. */
+/** Returns the initial values of adjacent parameters that share an initialisation; `shape` covers all of these parameters. */
 function initialValues(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number) {
   if (std === 0) return constant(mean, shape);
   const purpose = `init ${name}`;
@@ -82,7 +86,7 @@ function initialValues(shape: readonly number[], { name, mean, std, distribution
   return randomNormal(shape, { seed, purpose, mean, std, within });
 }
 
-/** The graph that initialises every parameter from the seed. */
+/** Returns the graph that initialises every parameter from the seed. */
 export function initialGraph({ slots, size }: Pick<Layout, "slots" | "size">, seed: number): Graph {
   let values = state(STATES.parameters, [size]);
   for (let i = 0; i < slots.length;) {
@@ -162,7 +166,10 @@ export function writeParameters(
 
 /** A flat state of an optimizer, and the parameters that use it. */
 export interface OptimizerState {
-  /** Its name on the device and in checkpoints, such as `exp_avg`. A tap is named after the parameter and then this state. */
+  /**
+   * The state's name on the device and in checkpoints, such as `exp_avg`. A tap's name is a parameter's name followed by this
+   * name.
+   */
   readonly name: string;
   /** The parameters that use it, in storage order. */
   readonly slots: readonly Slot[];

@@ -11,7 +11,7 @@ import { flat, type Layout, layout, parameterViews } from "./layout.ts";
 import { checkModel } from "./sizes.ts";
 import { codeFiles } from "./trust.ts";
 
-/** A model as generation and analysis use it.
+/** The parts of a model that generation and analysis use.
  * @category Models */
 export interface LanguageModel {
   /** Its sizes, and the options of its layers. */
@@ -45,7 +45,10 @@ export interface Model {
 export interface Experiment extends Model {
   /** The source of its batches. */
   readonly source: Source;
-  /** Unigram entropy of the text in nats per token, the lowest loss that ignores context; undefined for other data. */
+  /**
+   * Unigram entropy of the text in nats per token: the lowest loss of a model that ignores context. Undefined for data other
+   * than text.
+   */
   readonly unigramNats: number | undefined;
   /** SHA-256 that identifies its data. */
   readonly dataSha256: string;
@@ -53,7 +56,10 @@ export interface Experiment extends Model {
   readonly start?: { readonly path: string; readonly tensors: ReadonlyMap<string, TensorData> };
 }
 
-/** The model that a configuration and a tokenizer describe. If it has hooks or user-defined modifiers, use `loadModel`. */
+/**
+ * Returns the model that a configuration and a tokenizer describe. If it has hooks or user-defined modifiers, use
+ * `loadModel`.
+ */
 export function modelOf(
   config: Config,
   tokenizer: Tokenizer,
@@ -70,7 +76,7 @@ export function modelOf(
   };
 }
 
-/** {@link modelOf} with the modifiers and hooks loaded from the user's files that the configuration names. */
+/** Like {@link modelOf}, but also loads modifiers and hooks from the user's files that the configuration names. */
 export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<Model> {
   const hooks = await loadHooks(config);
   const architecture = await loadModifiers(architectureOf(config.model, tokenizer.size));
@@ -82,12 +88,12 @@ export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<M
   };
 }
 
-/** {@link modelOf} without the user's files: runs none of them and omits what they add to the model. */
+/** Like {@link modelOf}, but runs none of the user's files and omits what they add to the model. */
 export function modelWithoutCode(config: Config, tokenizer: Tokenizer): Model {
   return modelOf(config, tokenizer, withoutModifiers(architectureOf(config.model, tokenizer.size)));
 }
 
-/** The model as generation uses it, with the parameters on the device.
+/** Returns the parts of a model that generation uses. The parameters' values are those on the device.
  * @category Training */
 export function languageModelOf({ architecture, tokenizer, layout }: Model): LanguageModel {
   return { architecture, tokenizer, parameters: parameterViews(layout, flat(layout)) };

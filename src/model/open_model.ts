@@ -12,18 +12,18 @@ export interface OpenModel extends Disposable {
   readonly checkpoint: Checkpoint;
   /** The device, which is closed when this object is disposed. */
   readonly device: Device;
-  /** The model as generation and analysis use it. */
+  /** The parts of the model that generation and analysis use. */
   readonly model: LanguageModel;
 }
 
-/** The device, and the expected number of forward passes, by which "auto" chooses it. */
+/** The device, and the expected number of forward passes, by which "auto" chooses the device. */
 export interface OpenModelOptions extends Passes {
   /** "auto", "webgpu", "cpu" or "reference". Default: `device` of the configuration. */
   readonly device?: string;
 }
 
 /**
- * Loads a model and uploads its parameters to a device; "auto" chooses the device by the expected work.
+ * Loads a model and uploads its parameters to a device. If the device is "auto", it is chosen by the expected work.
  *
  * @param source a checkpoint folder, a run folder, `runs/latest` or the name of a run; or a loaded checkpoint
  * @throws {UserError} if there is no checkpoint, it is damaged, its parameters are not finite, or the device is not available

@@ -15,7 +15,10 @@ import { type ActivationCache, activationCache } from "./taps.ts";
  * @category Models */
 export type TextOrIds = string | ArrayLike<number>;
 
-/** Copies ids; throws UserError if there are none, or one is not in the vocabulary of both the model and its tokenizer. */
+/**
+ * Copies ids; throws UserError if there are no ids, or if the vocabulary of the model or that of its tokenizer lacks one of
+ * them.
+ */
 function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, ids: ArrayLike<number>) {
   const count = Math.min(vocabulary, tokenizer.size);
   for (let n = 0; n < ids.length; n++) {
@@ -27,7 +30,8 @@ function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, 
 }
 
 /**
- * The ids of a text of any length. The empty text becomes the tokenizer's first token (`Tokenizer.first`), if it has one.
+ * Returns the ids of a text of any length. The empty text becomes the tokenizer's first token (`Tokenizer.first`), if it has
+ * one.
  *
  * @throws {UserError} if there are no ids, the text cannot be encoded, or an id is outside the vocabulary
  * @category Models
@@ -44,7 +48,7 @@ export function promptIds(model: LanguageModel, text: TextOrIds): Uint32Array {
   );
 }
 
-/** The ids of a text (see `promptIds`); throws UserError if they exceed the model's context. */
+/** Returns the ids of a text (see `promptIds`); throws UserError if there are more ids than the model's context has positions. */
 export function textIds(model: LanguageModel, text: TextOrIds): Uint32Array {
   const ids = promptIds(model, text);
   const { context } = model.architecture;
@@ -56,14 +60,14 @@ export function textIds(model: LanguageModel, text: TextOrIds): Uint32Array {
   return ids;
 }
 
-/** The text of each id, decoded as the continuation of the id before it. */
+/** Returns the text of each id, decoded as the continuation of the id before it. */
 export function tokenTexts({ tokenizer }: LanguageModel, ids: ArrayLike<number>): string[] {
   return Array.from(ids, (id, i) => textBehind(tokenizer, i === 0 ? undefined : ids[i - 1], [id]));
 }
 
 /**
- * The id of a text that is a single token (or, if the tokenizer marks spaces, a space and a word). Throws UserError if it is
- * not a single token; `what` is the option that specifies the text, for the message.
+ * Returns the id of a text that is a single token; if the tokenizer marks spaces, the text may also be a space and a word.
+ * Throws UserError if the text is not a single token; `what` is the option that specifies the text, for the message.
  */
 export function tokenId({ tokenizer }: LanguageModel, text: string, what: string): number {
   const ids = tokenizer.encode(text);
@@ -73,18 +77,24 @@ export function tokenId({ tokenizer }: LanguageModel, text: string, what: string
   throw new UserError(`${what}: expected one token, found ${ids.length} in ${JSON.stringify(text)}.`);
 }
 
-/** Number of positions of a pass over at most `longest` ids; with hooks the full context, because they may rely on it. */
+/**
+ * Returns the number of positions of a pass over at most `longest` ids. With hooks it is the full context, because hooks may
+ * rely on this length.
+ */
 export function passLength({ context, hooks }: LanguageModel["architecture"], longest: number): number {
   return hooks ? context : Math.max(1, Math.min(context, longest));
 }
 
-/** Number of positions, at least one, whose float32 logits fit into `limit` bytes and into one buffer binding of the device. */
+/**
+ * Returns the number of positions, at least one, whose float32 logits fit into `limit` bytes and into one buffer binding of
+ * the device.
+ */
 export function positionsFitting({ target }: Device, vocabulary: number, limit = Infinity): number {
   const bytes = Math.min(limit, target?.maxBindingBytes ?? Infinity);
   return Math.max(1, Math.floor(bytes / (4 * vocabulary)));
 }
 
-/** Rows of ids, right-padded with 0 to `length`, followed by empty rows up to `count`. */
+/** Returns rows of ids, each right-padded with 0 to `length`, followed by rows of zeros so that there are `count` rows. */
 export function padded(rows: readonly ArrayLike<number>[], length: number, count = rows.length): Uint32Array {
   const ids = new Uint32Array(count * length);
   rows.forEach((row, n) => ids.set(row, n * length));
@@ -120,7 +130,7 @@ export interface Passes {
   readonly positions?: number;
 }
 
-/** The workload of forward passes. A training step costs about three of them.
+/** Returns the workload of forward passes. A training step costs about as much as three forward passes.
  * @category Training */
 export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Workload[] {
   const { context } = architecture;

@@ -8,19 +8,22 @@ import { type Architecture, type BlockChoices, decoderParameters } from "../nn/m
 import { layout } from "./layout.ts";
 
 /**
- * Bytes of JavaScript's heap for the graph and plan of a step, per block and pass. Measured: a heap of 496 MiB overflows
- * between 4,000 and 5,000 of the simplest blocks.
+ * Bytes of JavaScript's heap for the graph and plan of a step, per block and pass. It was measured with a heap of 496 MiB,
+ * which overflows at between 4,000 and 5,000 of the simplest blocks.
  */
 export const GRAPH_BYTES = 100 * 1024;
 
-/** Paths of the keys that scale a run's memory. */
+/** Paths of the keys whose values increase a run's memory. */
 const KEYS = (
   "model.layers model.dim model.context model.vocabulary model.heads model.block.mlp.factor " +
   "model.block.attention.value_dim model.block.attention.extra_keys tokenizer.size train.batch train.accumulate " +
   "sample.tokens"
 ).split(" ");
 
-/** Values to compare with where the default is null: GPT-2's vocabulary size, the default model.dim for a width. */
+/**
+ * Values with which the values of these keys are compared instead of their defaults, such as GPT-2's vocabulary size, or the
+ * default of model.dim for a width.
+ */
 const USUAL: Readonly<Record<string, number>> = {
   "model.vocabulary": 50257,
   "model.block.attention.value_dim": 128,
@@ -33,7 +36,10 @@ const numberAt = (config: unknown, key: string): number | undefined => {
   return typeof value === "number" ? value : undefined;
 };
 
-/** The key to lower and its value, "model.layers: 1000000000": the key that exceeds its default by the largest factor. */
+/**
+ * Returns the key to lower and its value, such as "model.layers: 1000000000". It is the key whose value exceeds its default
+ * by the largest factor.
+ */
 export function numberToLower(config: Config): string {
   const defaults = defaultsOf(CONFIG_KEYS);
   const times = (key: string) => (numberAt(config, key) ?? 0) / (USUAL[key] ?? numberAt(defaults, key)!);
@@ -41,7 +47,7 @@ export function numberToLower(config: Config): string {
   return `${key}: ${numberAt(config, key)}`;
 }
 
-/** Returns the result of `act`; the message of a UserError that it throws is prefixed with the key to lower. */
+/** Returns the result of `act`. If `act` throws a UserError, the key to lower is put before the error's message. */
 export function withNumber<T>(config: Config, act: () => T): T {
   try {
     return act();
@@ -55,9 +61,9 @@ const unmodified = ({ attention, ...block }: BlockChoices): BlockChoices => {
 };
 
 /**
- * Number of elements of a model's flat parameter storage, computed without listing the parameters of every block, because the
- * blocks after those of `blocks` are identical. Learned tables of user-defined modifiers, whose sizes only their file defines,
- * are not included.
+ * Returns the number of elements of a model's flat parameter storage. It is computed without listing the parameters of every
+ * block, because all blocks after those that `blocks` describes are identical. Learned tables of user-defined modifiers,
+ * whose sizes only their file defines, are not included.
  */
 export function parameterElements(architecture: Architecture): number {
   const { layers, block, blocks = [] } = architecture;

@@ -4,7 +4,7 @@ import type { Taps } from "../nn/mod.ts";
 
 /** Taps that record the tensors of a forward pass, and the tensors that they have recorded. */
 export interface ActivationCache extends Taps {
-  /** Every recorded tensor, keyed by tap, in the order of the pass. */
+  /** Every recorded tensor, keyed by the tap's name, in the order of the forward pass. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The tensors that `wants` selects. */
   selected(): Record<string, Tensor>;
@@ -12,7 +12,10 @@ export interface ActivationCache extends Taps {
   readonly attentions: ReadonlyMap<string, Tensor>;
 }
 
-/** Taps that record every tensor. A fused kernel writes out, and so records, an inner tensor only if `wants` selects it. */
+/**
+ * Returns taps that record every tensor. A tensor inside a fused kernel is written out, and thus recorded, only if `wants`
+ * selects it.
+ */
 export function activationCache(wants: (name: string) => boolean = () => false): ActivationCache {
   const tensors = new Map<string, Tensor>();
   const attentions = new Map<string, Tensor>();

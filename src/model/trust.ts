@@ -1,5 +1,5 @@
-// Trusted code. A checkpoint may name hooks, tasks and modifiers anywhere on disk; they run only if the user has passed files
-// with the same contents to `train`. As in direnv, the hashes are recorded in one file per user.
+// Trusted code. A checkpoint may name files with hooks, tasks and modifiers anywhere on disk. These files run only if the
+// user has passed files with the same contents to `train`. As in direnv, the hashes are recorded in one file per user.
 import type { CodeFile } from "../runs/run_state.ts";
 import { readWholeText } from "../base/whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
@@ -25,7 +25,7 @@ const entry = object({ file: textKind, by: textKind });
 /** The code of a file, with its path. */
 export type NamedCode = UserCode & Pick<CodeFile, "file">;
 
-/** The code files that a configuration runs (hooks, tasks, modifiers), without duplicates.
+/** Returns the code files that a configuration runs (hooks, tasks, modifiers), without duplicates.
  * @category Models */
 export function codeNamed({ hooks, data, model }: Config): string[] {
   const blocks = [model.block, ...model.blocks ?? []];
@@ -38,20 +38,21 @@ export function codeNamed({ hooks, data, model }: Config): string[] {
   return [...new Set(files.filter((file) => typeof file === "string"))];
 }
 
-/** The code of a file as this process imported it, or if it has not, as it is on disk. */
+/** Returns the code of a file as this process imported it, or, if the process has not imported it, as it is on disk. */
 async function codeAt(file: string): Promise<NamedCode> {
   return { file, ...importedCode(file) ?? await readCode(file) };
 }
 
-/** The paths and hashes of the code files that a configuration runs, as a checkpoint records them. */
+/** Returns the paths and hashes of the code files that a configuration runs, as a checkpoint records them. */
 export async function codeFiles(config: Config): Promise<CodeFile[]> {
   const all = await Promise.all(codeNamed(config).map(codeAt));
   return all.map(({ file, sha256 }) => ({ file, sha256 }));
 }
 
 /**
- * The path of trusted.json: in $XDG_DATA_HOME/heed, else in ~/.local/share/heed or, on Windows, in %APPDATA%\heed. Throws
- * UserError if none of these variables is set. Relative folders are ignored, as the XDG specification requires.
+ * Returns the path of trusted.json. The file is in $XDG_DATA_HOME/heed, or if that variable is not set, in
+ * ~/.local/share/heed (on Windows in %APPDATA%\heed). Throws UserError if none of these variables is set. Relative folders
+ * are ignored, as the XDG specification requires.
  */
 export function trustedPath(env: (name: string) => string | undefined, os = Deno.build.os): string {
   const folder = (name: string) => [env(name)].find((path) => path !== undefined && isAbsolute(path));
@@ -79,11 +80,14 @@ async function readTrusted(path: string): Promise<TrustedCode> {
   );
 }
 
-/** The imports of a file that its hash does not cover, as the end of a message; empty if there are none. */
+/**
+ * Returns the end of a message, which lists the imports of a file that the file's hash does not cover; empty if there are
+ * none.
+ */
 const importing = ({ elsewhere }: UserCode): string =>
   elsewhere.length ? `; it imports ${elsewhere.join(", ")}` : "";
 
-/** A file, its hash, and its imports that the hash does not cover, in one line.
+/** Returns one line with a file's path, its hash, and those of its imports that the hash does not cover.
  * @category Models */
 export function codeLine(code: NamedCode): string {
   return `${code.file}, SHA-256 ${code.sha256}${importing(code)}`;
@@ -92,7 +96,8 @@ export function codeLine(code: NamedCode): string {
 /**
  * Records code in trusted.json for later processes; safe to call from several processes at once.
  *
- * @param by "named" for code that a training run uses; "trust" also lets checkpoints saved with another version run it
+ * @param by "named" for code that a training run uses; "trust" also lets checkpoints that were saved with another version of
+ * the code run it
  * @returns the code that was not recorded before
  * @throws {UserError} if a file cannot be read, or trusted.json cannot be written
  *
@@ -128,8 +133,8 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
 }
 
 /**
- * For each code file that a checkpoint's configuration names: `code`, its current code, undefined if missing; and `sealed`, the
- * hash that the checkpoint recorded, undefined in older checkpoints. Runs no user code.
+ * Returns for each code file that a checkpoint's configuration names: `code`, the file's current code (undefined if the file
+ * is missing), and `sealed`, the hash that the checkpoint recorded (undefined for older checkpoints). Runs no user code.
  */
 export async function codeStatus(config: Config, sealed: readonly CodeFile[] = []) {
   return await Promise.all(
@@ -144,7 +149,7 @@ export async function codeStatus(config: Config, sealed: readonly CodeFile[] = [
   );
 }
 
-/** A path quoted for a shell. */
+/** Quotes a path for a shell. */
 const quoted = (file: string): string =>
   /^[\w./@+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`;
 

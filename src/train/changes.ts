@@ -12,11 +12,16 @@ export type Inputs = Pick<RunState, "data" | "code">;
 interface Comparison {
   /** Code of the warning that is logged when a difference is accepted. */
   readonly code: string;
-  /** Returns a message without a full stop; undefined if nothing differs or either side lacks the hash. */
+  /**
+   * Returns a message (without a full stop) about the first difference; undefined if nothing differs or a side lacks the
+   * hash.
+   */
   readonly differs: (sealed: Inputs, now: Inputs, config: Config) => string | undefined;
 }
 
-/** The configuration keys that select the data, for messages: `data.files [text.txt]` or `data.source copy`. */
+/**
+ * Returns the configuration keys that select the data, and their values: `data.files [text.txt]` or `data.source copy`.
+ */
 function dataKeys({ data: { files, source, sources, split_files: { val, test } } }: Config): string {
   if (sources.length > 0) {
     const each = sources.map((part) => part.source ?? part.files.join(", "));
@@ -33,7 +38,7 @@ function dataKeys({ data: { files, source, sources, split_files: { val, test } }
   return [...files.length > 0 ? [] : [`data.source ${source}`], ...named].join(", ");
 }
 
-/** A hash, shortened for messages. */
+/** Shortens a hash to its first 16 digits, for messages. */
 const short = (sha256: string): string => sha256.slice(0, 16);
 
 const COMPARISONS: readonly Comparison[] = [
@@ -57,7 +62,10 @@ const COMPARISONS: readonly Comparison[] = [
   },
 ];
 
-/** Lists how a run's data and code (`now`) differ from its checkpoint's (`sealed`). A hash that one side lacks is skipped. */
+/**
+ * Lists how a run's data and code (`now`) differ from those that its checkpoint was saved with (`sealed`). A hash that one
+ * side lacks is not compared.
+ */
 export function changesOf(sealed: Inputs, now: Inputs, config: Config): { code: string; message: string }[] {
   return COMPARISONS.flatMap(({ code, differs }) => {
     const message = differs(sealed, now, config);

@@ -1,5 +1,5 @@
-// Prepares a run for its first step: compiles its programs and puts its parameters on the device. Errors of the device or
-// the checkpoint are raised here, before anything is written.
+// Prepares a run for its first step: compiles its programs and puts its parameters on the device. Errors caused by the device
+// or the checkpoint are thrown here, before any file is written.
 import type { Device, Program } from "../device/device.ts";
 import { type Capture, capturer } from "../track/capture.ts";
 import { type Checkpoint, putModel } from "../model/checkpoint.ts";
@@ -22,7 +22,7 @@ interface StepProgram {
 
 /** A run with its programs compiled and its parameters on the device. */
 export interface ReadyRun extends Disposable {
-  /** Step programs: one for each set of `track` entries that are due at the same step, keyed as in `plansOf`. */
+  /** The step programs, one for each set of `track` entries that are due at the same step; the keys are those of `plansOf`. */
   readonly steps: ReadonlyMap<string, StepProgram>;
   /** The table into which each step writes its metrics (loss, squared gradient norm). */
   readonly table: Table;
@@ -36,7 +36,10 @@ export interface ReadyRun extends Disposable {
   readonly from: Checkpoint | undefined;
 }
 
-/** The graphs of a run's steps: one for each set of `track` entries that are due at the same step, keyed as in `plansOf`. */
+/**
+ * Returns the graphs of a run's steps, one for each set of `track` entries that are due at the same step. The keys are those
+ * of `plansOf`.
+ */
 export function stepGraphs(model: Model): Map<string, StepGraph> {
   const { config, architecture, layout } = model;
   checkGraphs(config);
@@ -47,7 +50,10 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   }));
 }
 
-/** Uploads the initial state: new parameters or the parameters of `train.from`, and zero-initialised optimizer states. */
+/**
+ * Uploads the initial state: newly initialised parameters or those of the checkpoint `train.from`, and optimizer states of
+ * zeros.
+ */
 export async function putStart(device: Device, { config, layout, start }: Experiment): Promise<void> {
   const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
   await initialise(device, layout, config.seed, states);

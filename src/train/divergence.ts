@@ -6,13 +6,16 @@ import type { WarningRecord } from "../log/records.ts";
 /** The state of a run without non-finite steps. */
 export const ALL_FINITE: NonFinite = { streak: 0, warned: 0 };
 
-/** Whether the log already has a warning from the interval between two evaluations to which the step belongs. */
+/**
+ * Returns true if the log already has a warning for the evaluation interval (the `every` steps up to an evaluation) that
+ * contains the step.
+ */
 const isWarned = ({ warned }: NonFinite, step: number, every: number): boolean =>
   warned > 0 && Math.ceil(warned / every) === Math.ceil(step / every);
 
 /**
- * Updates the count of consecutive non-finite steps: those whose loss or gradient norm is not finite. Returns a warning
- * for the first such step of each interval between evaluations.
+ * Updates the count of consecutive non-finite steps. A step is non-finite if its loss or gradient norm is not finite. Returns
+ * a warning for the first such step of each evaluation interval.
  */
 export function followStep(
   before: NonFinite,
@@ -40,7 +43,10 @@ export function divergedWarning(step: number, { streak }: NonFinite, saved: numb
   return { type: "warning", step, code: "diverged", message, tap: null };
 }
 
-/** The warning logged instead of a checkpoint with non-finite parameters; undefined if `isWarned`. */
+/**
+ * Returns the warning that is logged when non-finite parameters are not saved as a checkpoint; undefined if the log already
+ * has a warning for this evaluation interval (see `isWarned`).
+ */
 export function unsavedWarning(
   step: number,
   before: NonFinite,
@@ -52,12 +58,12 @@ export function unsavedWarning(
   return { type: "warning", step, code: "checkpoint_not_finite", message, tap: null };
 }
 
-/** Names the last checkpoint that was saved. */
+/** Says from which step the last saved checkpoint is, for warnings. */
 const lastGood = (saved: number | null): string =>
   saved === null ? "there is no good checkpoint" : `the last good checkpoint is from step ${saved}`;
 
 /**
- * Suggests what to do after divergence: resumed unchanged, the run would diverge again.
+ * Suggests what to do after a run has diverged; if it were resumed unchanged, it would diverge again.
  *
  * @param path the run's folder; undefined if it has no checkpoint
  *

@@ -8,7 +8,10 @@ import { reportProgress } from "../base/progress.ts";
 import { evaluationGraph, rowsOf, type Table, TABLE_ROWS } from "./step_graph.ts";
 import type { Experiment } from "../model/model.ts";
 
-/** Milliseconds of work between two reads from the device, each of which updates the reported progress. */
+/**
+ * The approximate time in milliseconds between two reads of metrics from the device. On a GPU, the reported progress advances
+ * only at these reads.
+ */
 const READ_EVERY_MS = 1000;
 
 /** The result of an evaluation: means over the valid targets. */
@@ -32,15 +35,15 @@ export interface Evaluated {
 /** A target and its cross-entropy.
  * @category Training */
 export interface TargetLoss {
-  /** Row of the split, from 0, in order of evaluation. */
+  /** Index of the target's row among all rows of the split, from 0. */
   readonly row: number;
   /** Position in the row whose logits predict the target, from 0. */
   readonly position: number;
-  /** Token id at that position. */
+  /** Token id of the input at that position. */
   readonly before: number;
   /** Token id of the target. */
   readonly id: number;
-  /** Cross-entropy of the target, -ln p. */
+  /** Cross-entropy of the target in nats: -ln p. */
   readonly nats: number;
 }
 
@@ -60,12 +63,15 @@ export interface Evaluator extends Disposable {
   evaluate(): Promise<Evaluated>;
 }
 
-/** Whether an evaluation also scores answers. */
+/** Returns true if an evaluation also scores answers. */
 export function scoresAnswers(source: Source, { eval: { split } }: Config): boolean {
   return source.evaluation(split).answers === true;
 }
 
-/** Indices of the batches to evaluate: `limit`, evenly spaced (all if 0), but at least one from each source of a mixture. */
+/**
+ * Returns the indices of the batches to evaluate: about `limit` evenly spaced batches (all batches if `limit` is 0), with at
+ * least one batch from each source of a mixture.
+ */
 function chosenBatches({ count, parts = [count] }: Evaluation, limit: number): number[] {
   let first = 0;
   return parts.flatMap((batches) => {
@@ -78,13 +84,14 @@ function chosenBatches({ count, parts = [count] }: Evaluation, limit: number): n
   });
 }
 
-/** Number of batches of one evaluation. */
+/** Returns the number of batches that one evaluation runs. */
 export function evaluatedBatches({ source, config: { eval: { split, batches } } }: Experiment): number {
   return chosenBatches(source.evaluation(split), batches).length;
 }
 
 /**
- * Compiles the evaluation of the split `eval.split`: of `eval.batches` batches, evenly spaced, or of all if that is 0.
+ * Compiles an evaluation on the split `eval.split`. It runs `eval.batches` evenly spaced batches, or all batches if that key
+ * is 0.
  *
  * @param options `extremes`: also return the targets of highest and lowest cross-entropy; default: false
  * @category Training
@@ -135,7 +142,10 @@ function scorer(context: number) {
   };
 }
 
-/** Tracks the targets of highest and lowest cross-entropy. `firstRow` returns the row of the split at which a batch starts. */
+/**
+ * Tracks the targets of highest and lowest cross-entropy. `firstRow` maps a batch's index in the evaluation to the row of the
+ * split at which that batch starts.
+ */
 function extremeTargets(context: number, firstRow: (batch: number) => number) {
   let [max, min]: (TargetLoss | undefined)[] = [];
   return {
@@ -178,7 +188,7 @@ async function run(
     const began = performance.now();
     const batches = indices.slice(first, first + size).map((index) => split.batch(index));
     for (const [slot, { ids, targets }] of batches.entries()) {
-      // A GPU may not have finished the batches submitted since the last read.
+      // A GPU may not have finished the batches submitted since the last read, so they do not count as done.
       const done = DEVICES[device.kind].asynchronous ? first : first + slot;
       reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
@@ -190,7 +200,7 @@ async function run(
       loss += row.loss * row.valid;
       correct += row.correct;
       tokens += row.valid;
-      // All rows of an evaluation's batch are from the same source.
+      // All rows of an evaluation batch are from the same source.
       const sums = mixed[batches[slot].sources?.[0] ?? -1];
       if (sums) [sums.loss, sums.tokens] = [sums.loss + row.loss * row.valid, sums.tokens + row.valid];
       const { answers: marks, targets } = batches[slot];

@@ -8,8 +8,8 @@ import { checkFreeze } from "./freeze.ts";
  * Loads the data of a configuration and describes its model.
  *
  * @param config the resolved configuration
- * @param tokenizer a checkpoint's tokenizer. Default: built from the text
- * @param identified called with the data's SHA-256 before tokenization; it may throw
+ * @param tokenizer a checkpoint's tokenizer. Default: the tokenizer that the configuration describes
+ * @param identified a function that is called with the data's SHA-256 before tokenization; if it throws, so does `prepare`
  * @throws {UserError} if the data cannot be loaded or does not suit the model, or if an entry of `train.freeze` matches no
  * parameter or all parameters are frozen
  *

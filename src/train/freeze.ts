@@ -1,4 +1,4 @@
-// Frozen parameters: those that match `train.freeze`, for the whole run, and those that a hook freezes for single steps.
+// Frozen parameters. Those that match `train.freeze` are frozen for the whole run; a hook can freeze others for single steps.
 import { UserError } from "../base/errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
@@ -30,15 +30,18 @@ export function freezes({ config, hooks }: Pick<Model, "config" | "hooks">): boo
   return config.train.freeze.length > 0 || hooks?.freeze !== undefined;
 }
 
-/** Values of a step's input `trained`, one per `ALIGN` elements of the parameters: 0 if frozen (in `names`), else 1. */
+/**
+ * Returns the values of a step's input `trained`, one value per `ALIGN` elements of the flat parameters: 0 if the elements
+ * belong to a frozen parameter (one of `names`), else 1.
+ */
 export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32Array {
   return rowsOfSlots(layout.size, layout.slots.filter(({ name }) => !names.has(name)));
 }
 
 /**
- * The value of a step's input `trained`, as a feed; an empty feed if no step freezes parameters.
+ * Returns the value of a step's input `trained`, keyed by that name; an empty record if no step freezes parameters.
  *
- * @param step 1-based
+ * @param step the number of the step, from 1
  */
 export function freezeFeeds(model: Frozen, step: number): Record<string, Values> {
   if (!freezes(model)) return {};

@@ -6,11 +6,11 @@ import type { Experiment } from "../model/model.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { logitsGraph } from "./step_graph.ts";
 
-/** The layer, such as `blocks.0.attn`, that the name of a parameter or the path of a node belongs to. */
+/** Returns the layer, such as `blocks.0.attn`, to which a parameter (given by name) or a graph node (given by path) belongs. */
 const layerOf = (name: string): string =>
   name.split(".").slice(0, name.startsWith("blocks.") ? 3 : 1).join(".");
 
-/** Number of floating point operations in a step's forward passes, per layer. */
+/** Maps each layer to its number of floating point operations in a step's forward passes. */
 function forwardFlops({ config: { train: { batch, accumulate } }, architecture, layout }: Experiment) {
   const { outputs } = logitsGraph(architecture, layout, batch, architecture.context);
   const flops = new Map<string, number>();
@@ -22,8 +22,9 @@ function forwardFlops({ config: { train: { batch, accumulate } }, architecture, 
 }
 
 /**
- * A table with one line per layer: shapes and number of its parameters, the memory of parameters, gradients and the
- * optimizer's states (float32), and the number of floating point operations in a step's forward passes.
+ * Returns the lines of a table with one row per layer: the shapes and the number of the layer's parameters, the memory of its
+ * parameters, gradients and optimizer states (float32), and its number of floating point operations in a step's forward
+ * passes.
  *
  * @example
  * ```ts

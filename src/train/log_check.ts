@@ -1,5 +1,5 @@
 // Checks that a run's log still has the records that its checkpoint was saved with. A power cut, a full disk or an edit may
-// have removed some, and resuming would leave a gap.
+// have removed some of them; resuming would then leave a gap in the log.
 import { basename, dirname } from "node:path";
 import { UserError } from "../base/errors.ts";
 import { sealedFields, sealer } from "../log/log_seal.ts";
@@ -27,7 +27,7 @@ export interface LogScan {
   readonly ended?: number;
   /** Whether the run ended because it diverged. */
   readonly diverged?: boolean;
-  /** Steps with a checkpoint record. */
+  /** The steps for which the log has a checkpoint record. */
   readonly recorded: ReadonlySet<number>;
   /** Step of the final sample, if there is one. */
   readonly sampled?: number;
@@ -64,14 +64,17 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
   return scan;
 }
 
-/** A message, without a full stop, about records of a checkpoint that the log lacks or that differ; undefined if none do. */
+/**
+ * Returns a message (without a full stop) if the log lacks records that a checkpoint was saved with, or has others instead;
+ * undefined if all are there.
+ */
 export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;
   const after = broken === undefined ? "" : `, line ${broken} is not a record`;
   const hole = stray === undefined ? "" : `, found step ${stray}, expected step ${steps + 1}`;
   if (!log) {
-    // Older checkpoints have no seal, but every step has a record.
+    // Older checkpoints have no hash of the log. Every step has a record, so the recorded steps are counted instead.
     return steps >= step ? undefined : `${path}: has the records of ${steps} of ${step} steps${hole}${after}`;
   }
   if (records < log.records) {
@@ -88,7 +91,7 @@ export function runOfCheckpoint(path: string): RunFolder | undefined {
   return basename(dirname(path)) === "checkpoints" ? runFolder(dirname(dirname(path))) : undefined;
 }
 
-/** The last checkpoint before `step` whose log is complete; undefined if there is none. */
+/** Returns the path of the last checkpoint before `step` whose records are all in the log; undefined if there is none. */
 async function earlier(run: RunFolder, step: number): Promise<string | undefined> {
   const states: [string, RunState][] = [];
   for (const earlierStep of (await checkpointSteps(run)).filter((saved) => saved < step).reverse()) {
@@ -103,8 +106,8 @@ async function earlier(run: RunFolder, step: number): Promise<string | undefined
 /**
  * Reads the log of a run that is about to resume from a checkpoint.
  *
- * @throws {UserError} if the run has ended, or records are missing, changed or from another run; the message names the remedy:
- * an earlier checkpoint whose log is complete, or a new run
+ * @throws {UserError} if the run has ended, or records are missing, changed or from another run; the message names the
+ * remedy: an earlier checkpoint whose records are all in the log, or a new run
  */
 export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogScan> {
   const scan = await scanLog(run.log, state.log ? [state.log.records] : []);
@@ -123,7 +126,7 @@ export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogSc
       `${fault}; resume from an earlier checkpoint: deno task train --resume ${path}`,
     );
   }
-  // The sweep's command would find this run again and fail again.
+  // If this run's folder stayed, the sweep's command would find the run and fail again.
   const remedy = SWEEP_FOLDER.test(dirname(dirname(run.path)))
     ? `remove ${run.path} and run the sweep's command again`
     : `start again: deno task train ${run.config}`;

@@ -1,5 +1,5 @@
-// The training loop: batches, steps, reads of their metrics, evaluations and checkpoints in execution order. All mutable
-// state is in `run.state` and on the device; none of it grows with the number of steps.
+// The training loop: it draws batches, runs steps, reads their metrics, evaluates and saves checkpoints. All mutable state is
+// in `run.state` and on the device; its size does not grow with the number of steps.
 import { yieldToEvents } from "../base/hear.ts";
 import { DEVICES, type Program } from "../device/device.ts";
 import { applyBatchHook } from "../model/hook_calls.ts";
@@ -26,7 +26,10 @@ export async function trainingLoop(run: Run): Promise<void> {
   }
 }
 
-/** Runs steps to the next stop, in windows whose metrics are read afterwards. Returns whether the run reached the stop. */
+/**
+ * Runs the steps up to `stop` in windows; the metrics of a window are read after its steps. Returns true if the run reached
+ * `stop`.
+ */
 async function stepsUntil(stop: number, run: Run): Promise<boolean> {
   const { experiment: { config }, device, state, signal } = run;
   beginWindows(run);
@@ -58,7 +61,10 @@ function startWindow(run: Run, first: number, count: number): Window {
   return readWindow(run, first, started);
 }
 
-/** Runs one step (0-based), which writes its metrics into row `slot` of its table. Returns its number of valid targets. */
+/**
+ * Runs one step (0-based), which writes its metrics into row `slot` of the metrics table. Returns the number of valid targets
+ * in the step's batches.
+ */
 export function runStep(
   experiment: Experiment,
   program: Program,

@@ -25,13 +25,17 @@ export interface Stepping {
   readonly keepUpdate: boolean;
 }
 
-/** Whether Muon updates a parameter, as in Jordan et al.: a matrix of a block, but not the embeddings or the head. */
+/**
+ * Returns true if Muon updates a parameter. As in Jordan et al., it updates the matrices of the blocks, but not the
+ * embeddings and the head.
+ */
 const isHidden = ({ name, shape, decayed }: Slot): boolean =>
   decayed && shape.length === 2 && name.startsWith("blocks.");
 
 /**
- * The flat states that an optimizer keeps, each of the size of all parameters: `exp_avg` and `exp_avg_sq` for adamw and adam,
- * `exp_avg` for lion, `momentum` for sgd. Muon keeps `momentum` for the matrices it updates, and adamw's states for the rest.
+ * Returns the flat states that an optimizer keeps, each as large as the flat parameters: `exp_avg` and `exp_avg_sq` for adamw
+ * and adam, `exp_avg` for lion, `momentum` for sgd. Muon keeps `momentum` for the matrices that it updates, and adamw's
+ * states for all other parameters.
  *
  * @param settings `optimizer` of a configuration
  *
@@ -52,7 +56,7 @@ export function optimizerStates({ name }: Config["optimizer"], { slots }: Layout
   }));
 }
 
-/** One step of the configured optimizer, in place. */
+/** Builds the graph of one optimizer step, which updates the parameters and states in place. */
 export function optimizerStep(stepping: Stepping): Updated {
   const { settings, layout, parameters, keepUpdate, ...tensors } = stepping;
   const { name, weight_decay: weightDecay, ...rest } = settings;

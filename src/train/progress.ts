@@ -1,4 +1,5 @@
-// The options of a run and its mutable state, for the code that runs windows of steps and the code that runs between them.
+// The options and the mutable state of a run. The functions that run windows of steps use them, and so do those that run
+// between two windows.
 import type { Config } from "../config/mod.ts";
 import type { Blas } from "../device/cpu/blas.ts";
 import type { Device } from "../device/device.ts";
@@ -22,7 +23,7 @@ export interface Progress {
   readonly steps: number;
   /** Loss of the last step in nats per token. */
   readonly loss: number;
-  /** Valid targets per second, measured over the last windows of steps. */
+  /** Valid targets per second, measured over the last two windows of steps. */
   readonly tokensPerSecond: number;
   /** Estimated remaining seconds of training. */
   readonly secondsLeft: number;
@@ -31,7 +32,7 @@ export interface Progress {
 /** Options of training besides its configuration.
  * @category Training */
 export interface TrainOptions {
-  /** Also receives every record of the log, for example a writer to standard output. */
+  /** A second writer that also receives every record of the log, for example a writer to standard output. */
   readonly records?: Pick<LogWriter, "write">;
   /** When aborted, the run saves a checkpoint and ends. */
   readonly signal?: AbortSignal;
@@ -41,7 +42,7 @@ export interface TrainOptions {
   readonly onWarning?: (warning: WarningRecord) => void;
   /** Called with the record of each evaluation. */
   readonly onEvaluation?: (record: EvalRecord) => void;
-  /** Called once before the first step, with the memory plan, the device and why it was chosen. */
+  /** Called before the first step with lines that describe the memory plan, the device and the reason for choosing it. */
   readonly onStart?: (lines: readonly string[]) => void;
   /** Ends after `onStart`, without training. Default: false. */
   readonly dryRun?: boolean;
@@ -51,7 +52,7 @@ export interface TrainOptions {
   readonly device?: string;
   /** Threads of the CPU device. Default: `train.threads` of the configuration. */
   readonly threads?: number;
-  /** Computes the matrix products of the CPU device, see `findBlas`. Default: the device itself. */
+  /** The BLAS library that computes the matrix products of the CPU device (see `findBlas`). Default: the device computes them. */
   readonly blas?: Blas;
 }
 
@@ -64,7 +65,10 @@ export interface RunOptions
   readonly folder: RunFolder;
   /** Receives every record, in order. */
   readonly log: Pick<RunLog, "write" | "sync">;
-  /** Whether the log already has the final sample: the run was stopped after writing it and before the last record. */
+  /**
+   * True if the log already has the final sample, because the run was stopped after writing the sample and before writing its
+   * last record.
+   */
   readonly sampled?: boolean;
 }
 
@@ -99,17 +103,20 @@ export interface LoopState {
   marks: readonly { at: number; count: number }[];
 }
 
-/** What a record adds to `counter`: loss, lr and grad_norm of a step, or loss, perplexity and accuracy of an evaluation. */
+/**
+ * The number of values that a record adds to `counter`: loss, lr and grad_norm of a step, or loss, perplexity and accuracy of
+ * an evaluation.
+ */
 export const VALUES_PER_RECORD = 3;
 
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
 
-/** Positions per step, including those without a valid target. */
+/** Returns the number of positions per step, including positions without a valid target. */
 const positionsOf = ({ train, model }: Config): number => train.batch * train.accumulate * model.context;
 
 /**
- * The initial state of a run. If the run was killed, its "best" link may be stale and is set again; checkpoints that are no
- * longer needed are removed when the next one is saved.
+ * Returns the initial state of a run, or its state at the checkpoint `from`. If the run was killed, its "best" link may be
+ * stale and is set again; checkpoints that are no longer needed are removed when the next one is saved.
  */
 export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<LoopState> {
   const { step, counter, best, stale: evalsSinceBest = 0, reductions: lrReductions = 0 } = from?.state ??
@@ -134,7 +141,10 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   };
 }
 
-/** Maximum number of records per call of `log.write`: each is an argument, and the call stack holds about 100,000. */
+/**
+ * Maximum number of records per call of `log.write`: each record is an argument of the call, and the call stack holds about
+ * 100,000 arguments.
+ */
 const RECORDS_PER_WRITE = 10_000;
 
 /** Writes records of statistics to the log in as few calls as possible. */

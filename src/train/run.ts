@@ -21,7 +21,7 @@ export interface LoopResult {
   readonly step: number;
   /** False if the signal stopped the run before its end. */
   readonly finished: boolean;
-  /** Whether it stopped because of `train.stop_nonfinite`, or its last parameters are not finite. */
+  /** True if the run stopped because of `train.stop_nonfinite`, or if its last parameters are not finite. */
   readonly diverged: boolean;
   /** The step of its last checkpoint; null if there is none. */
   readonly saved: number | null;
@@ -79,12 +79,15 @@ function stopDiverged({ log, onWarning, state }: Run): void {
   onWarning?.(warning);
 }
 
-/** Runs the last tasks of a run. A failure becomes a warning in the log, and the other tasks still run. */
+/**
+ * Returns a function `attempt`, which runs one of a run's last tasks, and the failures. If a task fails, a warning is logged
+ * and the other tasks still run.
+ */
 function endTasks(log: RunOptions["log"], step: number) {
   const bugs: unknown[] = [];
   const failures: string[] = [];
   return {
-    /** Errors that are not user errors, thrown after everything is written. */
+    /** Errors that are not user errors; the first one is thrown after everything else is written. */
     bugs,
     failures,
     async attempt<T>(what: string, act: () => Promise<T>): Promise<T | undefined> {
@@ -105,7 +108,7 @@ function endTasks(log: RunOptions["log"], step: number) {
   };
 }
 
-/** Generates the configured sample; undefined if `sample.tokens` is 0 or the model has diverged. */
+/** Generates the configured sample. Returns undefined if `sample.tokens` is 0 or the model has diverged. */
 async function sampleNow({ experiment, device, signal }: Run): Promise<string | undefined> {
   const { prompt, tokens, temperature, top_k: topK, seed } = experiment.config.sample;
   if (tokens === 0) return undefined;

@@ -1,4 +1,5 @@
-// A run's checkpoints: writes the model and the optimizer's states, and reads the states back to resume training.
+// The checkpoints of a run: functions that write the model and the optimizer's states, and that read the states back to
+// resume training.
 import { join } from "node:path";
 import { showWritten } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -61,7 +62,7 @@ export async function putOptimizer(device: Device, checkpoint: Checkpoint): Prom
 /**
  * Uploads the optimizer states in `bytes`, the contents of optimizer.safetensors, to a device.
  *
- * @throws {UserError} if a tensor is missing, is unknown, or its shape differs from the optimizer state's
+ * @throws {UserError} if a tensor is missing or unknown, or if its shape differs from that of the optimizer state
  */
 export function defineOptimizer(
   device: Pick<Device, "define">,

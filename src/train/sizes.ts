@@ -1,5 +1,5 @@
-// Lower bounds of the memory that a configuration needs, from its settings alone, before anything is allocated or planned.
-// The exact needs are in the plans of its programs, which a device checks (see `Device.check`).
+// Lower bounds on the memory that a configuration needs. They are computed from its settings alone, before anything is
+// allocated or planned. The exact needs are in the plans of its programs, which a device checks (see `Device.check`).
 import { MOST_TOKENS } from "../generate/generate.ts";
 import type { Config } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
@@ -7,7 +7,10 @@ import { UserError } from "../base/errors.ts";
 import { checkHeap, checkModel, GRAPH_BYTES, withNumber, WORD } from "../model/sizes.ts";
 import { dueSets } from "../track/selectors.ts";
 
-/** Heap bytes per block and row of a batch if tensors are tracked: each tensor of a block has at least one chunk per row. */
+/**
+ * Minimum number of bytes of JavaScript's heap that tracking tensors needs per block and per row of a batch: each tensor of a
+ * block has at least one chunk per row.
+ */
 const SAMPLE_BYTES = 256;
 
 /**

@@ -9,7 +9,10 @@ import type { Experiment, Model } from "../model/model.ts";
 import { type TensorData, toFloat32 } from "../model/formats/safetensors.ts";
 import { checkRun } from "./sizes.ts";
 
-/** A checkpoint's parameters. If the model's context is shorter, only its first learned position embeddings are kept. */
+/**
+ * Returns a checkpoint's parameters. If the model's context is shorter than the checkpoint's, only the first `context`
+ * learned position embeddings are kept.
+ */
 function shortened(
   { architecture: { context, dim } }: Model,
   { tensors }: Checkpoint,
@@ -20,14 +23,14 @@ function shortened(
   return new Map(tensors).set("pos_embed.weight", { dtype: "F32", shape: [context, dim], data });
 }
 
-/** A copy of a record with the value at a path replaced. */
+/** Returns a copy of a record in which the value at a path is replaced. */
 function replaced(record: unknown, [key, ...rest]: readonly string[], value: unknown): unknown {
   const copy = (Array.isArray(record) ? [...record] : { ...record as object }) as Record<string, unknown>;
   copy[key] = rest.length ? replaced(copy[key], rest, value) : value;
   return copy;
 }
 
-/** Whether changing only `key` to the checkpoint's value would give the tensor `name` the checkpoint's shape. */
+/** Returns true if changing only `key` to the checkpoint's value would give the tensor `name` the shape that it has there. */
 function explains(
   architecture: Architecture,
   key: string,
@@ -46,10 +49,13 @@ function explains(
 /** Maximum number of keys in a message. */
 const MAX_KEYS = 4;
 
-/** "model.dim is 32 here and 64 there", for the keys that each alone explain a tensor's shape, else for all that differ. */
+/**
+ * Returns text such as "model.dim is 32 here and 64 there" for every key whose difference alone explains a tensor's shape; if
+ * there is no such key, for all keys that differ. It names at most `MAX_KEYS` keys.
+ */
 function reasons({ config, architecture }: Model, base: Checkpoint, name: string): string {
   const shape = base.tensors.get(name)?.shape.join();
-  // A key that only the checkpoint has is covered by its parent, such as `blocks`, which is an empty list here.
+  // A key that only the checkpoint has is left out, because its parent, such as `blocks` (here an empty list), differs too.
   const differing = diffConfigs(config.model, base.config.model).filter(({ a }) => a !== undefined)
     // A checkpoint without the key `vocabulary` takes it from its tokenizer.
     .map((entry) => entry.key === "vocabulary" ? { ...entry, b: base.architecture.vocabulary } : entry);
@@ -60,7 +66,10 @@ function reasons({ config, architecture }: Model, base: Checkpoint, name: string
   ).join(", ");
 }
 
-/** Throws for the first parameter that is missing, extra or of another shape in the checkpoint; names the keys to change. */
+/**
+ * Throws UserError for the first parameter that the checkpoint lacks, that only the checkpoint has, or that has another shape
+ * there. The message names the keys to change.
+ */
 function checkStart(model: Model, base: Checkpoint, tensors: ReadonlyMap<string, TensorData>): void {
   const shapes = new Map(model.layout.slots.map(({ name, shape }) => [name, shape]));
   const differs = (name: string) => tensors.get(name)?.shape.join() !== shapes.get(name)?.join();

@@ -43,7 +43,10 @@ function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { eff
   return { effect, table: { name, width, columns } };
 }
 
-/** The first `count` rows of a table read from the device: one value per column, keyed by name (the first of a vector). */
+/**
+ * Returns the first `count` rows of a table that was read from the device. A row has one value per column, keyed by the
+ * column's name; for a column that holds a vector, it is the vector's first element.
+ */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -86,10 +89,12 @@ export interface StepOptions {
 }
 
 /**
- * The graph of one step. It computes the mean loss over the valid targets of all `accumulate` batches, its gradient and the
- * global norm, updates the parameters and optimizer states in place, and writes a row of the table "steps" (loss, squared
- * gradient norm). Output: `gradient`, flat, before clipping. Inputs (see `stepFeeds`): `hyper`, `slot`, and for each batch,
- * numbered from 0, `ids0` and `targets0`, with dropout also `seed0`, and with several batches also `weight0`.
+ * Returns the graph of one step and the tables that it writes to. The graph computes the mean loss over the valid targets of
+ * all `accumulate` batches, the gradient of this loss and the squared global norm of the gradient, updates the parameters and
+ * optimizer states in place, and writes a row of the table "steps" (loss and squared gradient norm). The output `gradient` is
+ * the flat gradient before clipping. The inputs (see `stepFeeds`) are `hyper` and `slot`, and for each batch, numbered from
+ * 0, `ids0` and `targets0`. With dropout, each batch also has the input `seed0`; if there are several batches, each also has
+ * `weight0`.
  *
  * @example
  * ```ts
@@ -133,7 +138,8 @@ export function stepGraph(
       taps,
       step,
     });
-    // Weighted by valid targets: a mean of means would give targets of short batches a larger weight.
+    // A batch is weighted by its number of valid targets, because a mean of the batches' means would give the targets of
+    // short batches a larger weight.
     const weight = accumulate > 1 ? input(`weight${i}`, [1]) : undefined;
     const share = weight && scale(weight, 1 / accumulate);
     of = gradientOf(loss, layout.slots.map(({ name }) => views[name]), share);
@@ -185,12 +191,12 @@ export const countTargets = ({ targets }: Batch): number =>
   targets.reduce((count, target) => target === IGNORE ? count : count + 1, 0);
 
 /**
- * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the index of the batch in the
- * run), the weight of each batch (its number of valid targets divided by the mean over the batches), the optimizer's
- * hyperparameters, and the row of the table.
+ * Returns the inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the index of the batch in
+ * the run), the weight of each batch (its number of valid targets divided by the mean over the batches), the optimizer's
+ * hyperparameters, and the row of the table that the step writes.
  *
  * @param batches `train.accumulate` batches
- * @param step 0-based
+ * @param step the number of the step, from 0
  */
 export function stepFeeds(
   config: Config,
@@ -214,9 +220,9 @@ export function stepFeeds(
 }
 
 /**
- * The graph of one evaluation batch. It writes a row of the table "evaluation": the mean loss, the number of valid targets and
- * how many of them were predicted correctly. With `tokens`, also the loss of each target and whether it was predicted
- * correctly, in the columns that start at `losses` and `hits`.
+ * Returns the graph of one evaluation batch and its table. The graph writes a row of the table "evaluation": the mean loss,
+ * the number of valid targets and how many of them were predicted correctly. If `tokens` is true, the row also has the loss
+ * of each target, and whether it was predicted correctly, in the columns that start at `losses` and `hits`.
  */
 export function evaluationGraph(
   architecture: Architecture,
@@ -237,7 +243,8 @@ export function evaluationGraph(
 }
 
 /**
- * The graph of a forward pass, with the input `ids`, u32 [rows, length], and the output `logits`, [rows, positions, V].
+ * Returns the graph of a forward pass, with the input `ids`, u32 [rows, length], and the output `logits`, [rows, positions,
+ * V], where V is the vocabulary size.
  *
  * @param positions number of positions at the end of each row whose logits are returned. Default: all
  */

@@ -13,13 +13,16 @@ import { hasDiverged, unsavedWarning } from "./divergence.ts";
 import { type LoopState, type Run, VALUES_PER_RECORD, writeStatistics } from "./progress.ts";
 import { saveCheckpoint } from "./save.ts";
 
-/** The next step that is a multiple of at least one period, at most `last`; a period of 0 is ignored. */
+/**
+ * Returns the first step after `step` that is a multiple of at least one period, or `last` if that comes earlier. Periods of
+ * 0 are ignored.
+ */
 function nextOf(step: number, last: number, periods: readonly number[]): number {
   const after = (period: number) => period > 0 ? (Math.floor(step / period) + 1) * period : Infinity;
   return minimum(periods.map(after), last);
 }
 
-/** The next step at which the loop stops (evaluation, checkpoint, metric, capture, end), and what is due. */
+/** Returns the next step at which the loop stops (evaluation, checkpoint, metric, capture, end), and what is due at that step. */
 export function nextStop({ experiment: { config, hooks }, state: { step } }: Run) {
   const { train: { steps }, output: { checkpoint_every }, eval: { every } } = config;
   const periods = [...hooks?.metrics ?? [], ...config.capture].map((periodic) => periodic.every);
@@ -27,7 +30,10 @@ export function nextStop({ experiment: { config, hooks }, state: { step } }: Run
   return { stop, evaluates: stop % every === 0 || stop === steps, saves: recordsCheckpoint(stop, config) };
 }
 
-/** Whether the log records a checkpoint of a step. A checkpoint that is saved because of an interruption is not recorded. */
+/**
+ * Returns true if the log records the checkpoint of a step. A checkpoint that is saved because of an interruption is not
+ * recorded.
+ */
 export function recordsCheckpoint(step: number, { train, eval: { every }, output }: Config): boolean {
   return step > 0 && nextOf(step - 1, train.steps, [every, output.checkpoint_every]) === step;
 }
@@ -76,7 +82,7 @@ export function isOver({ state, experiment: { config } }: Run): boolean {
     stopsEarly(state, config);
 }
 
-/** Whether the last `train.stop` evaluations did not improve on the best loss. */
+/** Returns true if none of the last `train.stop` evaluations improved on the best loss. */
 function stopsEarly({ evalsSinceBest }: LoopState, { train: { stop } }: Config): boolean {
   return stop !== null && evalsSinceBest >= stop;
 }
@@ -105,12 +111,12 @@ export async function writeMetrics(run: Run): Promise<void> {
   }
 }
 
-/** The step of the last saved checkpoint. */
+/** Returns the step of the last saved checkpoint; null if there is none. */
 export const savedStep = ({ kept }: LoopState): number | null => kept.size > 0 ? maximum(kept) : null;
 
 /**
- * Saves a checkpoint, points "last" (and "best") at it, and removes checkpoints that are no longer needed. Parameters that
- * are not finite are not saved.
+ * Saves a checkpoint, points the link "last" at it (and "best", if its evaluation is the best so far), and removes
+ * checkpoints that are no longer needed. Parameters that are not finite are not saved.
  */
 export async function saveNow(run: Run, { recorded }: { recorded: boolean }): Promise<void> {
   const { experiment, folder, device, log, state } = run;

@@ -33,15 +33,15 @@ export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal" 
   readonly onWarning?: (run: SweepRun, index: number, warning: WarningRecord) => void;
   /** Called with the record of each evaluation. */
   readonly onEvaluation?: (run: SweepRun, index: number, record: EvalRecord) => void;
-  /** Called when a run has ended; `before` is true if it had ended before this call. */
+  /** Called when a run has ended; `before` is true if the run had ended before this call of `runSweep`. */
   readonly onRunEnd?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
 
 /** How a sweep ended. */
 export interface SweepOutcome {
-  /** Its folder. */
+  /** Folder of the sweep. */
   readonly folder: string;
-  /** The results of the runs that have ended, in order. */
+  /** The results of the runs that have ended, in the order of the sweep's runs. */
   readonly results: readonly RunResult[];
   /** The run that the signal stopped; undefined if all have ended. */
   readonly stopped: TrainResult | undefined;
@@ -51,7 +51,10 @@ export interface SweepOutcome {
   readonly failures: readonly string[];
 }
 
-/** A configuration without the keys that were added later and have default values, so that ids of older sweeps stay valid. */
+/**
+ * Returns a configuration without those of its keys that later versions added and that have their default values, so that the
+ * ids of older sweeps stay valid.
+ */
 function withoutNewKeys(config: Config): object {
   const { head, ...model } = config.model;
   const { stop_nonfinite, threads, ...train } = config.train;
@@ -71,8 +74,8 @@ function withoutNewKeys(config: Config): object {
 }
 
 /**
- * The folder of a sweep, `<output.dir>/<name>-sweep-<id>`: the id is a hash of the resolved runs, so that only the same
- * command finds the folder again.
+ * Returns the folder of a sweep, `<output.dir>/<name>-sweep-<id>`. The id is a hash of the resolved runs, so that only the
+ * same command finds the folder again.
  *
  * @example
  * ```ts
@@ -93,16 +96,17 @@ export interface Job {
   readonly type: "job";
   /** Index of the run, from 1. */
   readonly run: number;
-  /** Its name. */
+  /** Name of the run. */
   readonly name: string;
   /** The command and its arguments. */
   readonly command: readonly string[];
 }
 
 /**
- * The runs of a sweep as independent commands that write into the sweep's folder. A job that was stopped or killed continues
- * when its command is run again. When all have ended, the command of the sweep finds their results and compares them. With
- * "auto" the device is chosen here, for the first run, and named in every command.
+ * Returns the runs of a sweep as independent commands, each of which writes into the sweep's folder. A job that was stopped
+ * or killed continues when its command is run again. When all jobs have ended, the command of the sweep finds their results
+ * and compares them. If the configuration's device is "auto", the device is chosen here for the first run, and every command
+ * names it.
  *
  * @example
  * ```ts
@@ -128,7 +132,7 @@ export async function sweepJobs(
   });
 }
 
-/** Prefixes the message of a `UserError` that `act` throws with the run's name. */
+/** Returns the result of `act`. If `act` throws a `UserError`, the run's name is put before the error's message. */
 async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -139,7 +143,8 @@ async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Plans the runs of a sweep as a table: `name`, `parameters`, total `memory`, `steps` and `device`. Nothing is written.
+ * Plans the runs of a sweep and returns a table with the columns `name`, `parameters`, `memory` (the total), `steps` and
+ * `device`. Nothing is written.
  *
  * @throws {UserError} for the errors that `train` raises before its first step, with the run's name
  *
@@ -167,14 +172,14 @@ async function hasEnded(log: string): Promise<boolean> {
   return false;
 }
 
-/** The kind of the device that computed a run. */
+/** Returns the kind of the device that computed a run, from the run's log. */
 async function deviceKind(log: string): Promise<string | undefined> {
   for await (const record of readLog(log, { types: ["run"] })) {
     if (record.type === "run") return record.device.kind;
   }
 }
 
-/** The folders of all attempts at a run, newest first. */
+/** Returns the folders of all attempts at a run, newest first. */
 async function foldersOf(folder: string, name: string): Promise<string[]> {
   try {
     const entries = await Array.fromAsync(Deno.readDir(join(folder, name)));
@@ -188,9 +193,10 @@ async function foldersOf(folder: string, name: string): Promise<string[]> {
 }
 
 /**
- * Whether the run in a folder has the given configuration. These differences are allowed: the tokenizer, if `train.from` is
- * set, since it comes from that run; newer keys that a run of an earlier version lacks; any device if the configuration says
- * "auto"; and the number of threads, which does not change results.
+ * Returns true if the run in a folder has the given configuration. Some differences are allowed. The tokenizer may differ if
+ * `train.from` is set, because the run then uses the tokenizer of `train.from`. A run of an earlier version may lack newer
+ * keys. The device may differ if the configuration says "auto", and the number of threads may always differ, because it does
+ * not change results.
  */
 async function isRunOf(path: string, config: Config): Promise<boolean> {
   const older = configKeys(withoutNewKeys(config));
@@ -200,7 +206,10 @@ async function isRunOf(path: string, config: Config): Promise<boolean> {
   );
 }
 
-/** The folder of an earlier attempt at a sweep's job that has `ended`, else of one that was `stopped` and can be resumed. */
+/**
+ * Returns the folder of an earlier attempt at a sweep's job: as `ended` if an attempt has ended, else as `stopped` if an
+ * attempt was stopped and can be resumed.
+ */
 async function previousRun(config: Config): Promise<{ ended?: string; stopped?: string }> {
   let stopped: string | undefined;
   for (const path of await foldersOf(config.output.dir, config.name)) {
@@ -230,7 +239,10 @@ async function checkSameCode(path: string, config: Config): Promise<void> {
 
 const indexEntry = object({ name: text, path: text });
 
-/** Paths of the ended runs in the index, keyed by name. Entries that cannot be read are recovered from the folders. */
+/**
+ * Returns the paths of the ended runs that the index lists, keyed by run name. Runs whose entries cannot be read are found
+ * again by a search of the folders.
+ */
 async function readIndex(path: string): Promise<Map<string, string>> {
   try {
     const { ended } = parseJson(await readWholeText(path));
@@ -243,15 +255,15 @@ async function readIndex(path: string): Promise<Map<string, string>> {
 
 /** The result of a sweep's job. */
 export interface JobResult {
-  /** Its folder. */
+  /** Folder of the run. */
   readonly path: string;
   /** The result of training; undefined if the run had ended before. */
   readonly trained: TrainResult | undefined;
-  /** Whether it ended because it diverged, now or before. */
+  /** True if the run ended, now or before, because it diverged. */
   readonly diverged: boolean;
 }
 
-/** Whether a configuration is a job of a sweep: its output folder is the folder of a sweep.
+/** Returns true if a configuration is a job of a sweep, that is, if its output folder is the folder of a sweep.
  * @category Training */
 export function isJob({ output: { dir } }: Config): boolean {
   return SWEEP_FOLDER.test(dir);
@@ -309,7 +321,7 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
   const known = await readIndex(indexPath);
   const ended: { run: number; name: string; path: string }[] = [];
   const failures: string[] = [];
-  // A failure here does not fail the sweep: the same command rewrites the index and the chart.
+  // A failure of `act` does not fail the sweep, because running the same command again rewrites the index and the chart.
   const attempt = async (what: string, act: () => Promise<void>) => {
     try {
       await act();

@@ -33,17 +33,17 @@ import { withNumber } from "../model/sizes.ts";
 import { graphsOf, otherWork, type RunGraphs, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 
-/** What a process that holds the lock of a run's folder is doing, for the error message of other processes. */
+/** Says what a process that holds the lock of a run's folder is doing; other processes show this text in their error message. */
 const WRITING = "writing this run";
 
 /** A run that has ended.
  * @category Training */
 export interface TrainResult extends LoopResult {
-  /** The folder with everything it wrote. */
+  /** The folder with everything that the run wrote. */
   readonly folder: RunFolder;
 }
 
-/** The cost of a run, for its first record, its announcement and the choice of its device. */
+/** The cost of a run, which is announced before its first step and partly logged in its first record. */
 export interface Cost {
   /** Bytes of memory for each purpose. */
   readonly memory: RunRecord["memory"];
@@ -68,7 +68,10 @@ export function costOf(model: Model & Partial<Experiment>): Cost {
   return costOfPlans(model, plansOf(graphsOf(model), plan));
 }
 
-/** The plans of a run's steps (the most frequent last), then the plan of its evaluation; each allocates its own memory. */
+/**
+ * Returns the plans of a run's steps (that of the most frequent step last), then the plan of its evaluation. Each plan
+ * allocates its own memory.
+ */
 function plansOf({ steps, evaluation }: RunGraphs, plan: (graph: Graph) => Plan): Plan[] {
   return [...steps.values(), evaluation].map((graph) => plan(graph));
 }
@@ -80,7 +83,8 @@ function costOfPlans({ config, layout }: Model, plans: readonly Plan[]): Cost {
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum("activations");
-  // All programs share the parameters, and those of steps also the optimizer's states; each has its own tables.
+  // All programs share the parameters, and the step programs also share the optimizer's states. Each program has its own
+  // tables.
   const shared = (plans.length - 1) * parameters + (plans.length - 2) * optimizer;
   const memory = {
     parameters,
@@ -112,7 +116,7 @@ function announcement(
   ];
 }
 
-/** The commit that is checked out in the current folder, or null. */
+/** Returns the hash of the commit that is checked out in the current folder; null if it cannot be read. */
 async function gitCommit(): Promise<string | null> {
   try {
     const head = (await Deno.readTextFile(".git/HEAD")).trim();
@@ -153,7 +157,7 @@ async function runRecord(
   };
 }
 
-/** Writes every record to the run's log, then to the second writer. */
+/** Returns a log that writes every record to the run's log, then to the second writer. */
 function teeLog(file: RunLog, other: TrainOptions["records"]): Pick<RunLog, "write" | "sync"> {
   return {
     sync: file.sync,
@@ -180,7 +184,7 @@ interface ChosenDevice extends Chosen {
   check(): void;
 }
 
-/** Opens the device for the remaining steps of a run, of which `done` are completed. */
+/** Chooses and opens the device for the remaining steps of a run of which `done` steps are completed. */
 async function deviceFor(
   experiment: Experiment,
   done: number,
@@ -216,7 +220,8 @@ export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
 /**
  * Plans a run on the device that it would use; nothing is compiled or written.
  *
- * @throws {UserError} for the errors that `train` raises before its first step: data, sizes, a missing device
+ * @throws {UserError} for the errors that `train` throws before its first step, such as invalid data or sizes or a missing
+ * device
  *
  * @example
  * ```ts
@@ -257,7 +262,7 @@ async function start(
   check();
   if (options.dryRun) return undefined;
   announce();
-  // Compiled before anything is written, so that errors of the device or the checkpoint leave no files.
+  // The run is compiled before anything is written, so that an error of the device or the checkpoint leaves no files behind.
   using ready = await compileRun(experiment, device, from?.checkpoint);
   const now = new Date();
   const firstRecord = await runRecord(experiment, device, cost, now);
@@ -273,7 +278,7 @@ async function start(
   }
   if (from?.warnings.length) log.write(...from.warnings);
   const { signal, onProgress, onWarning, onEvaluation } = options;
-  // The log was truncated to this checkpoint; it still has the final sample only if that is of the same step.
+  // The log was truncated to this checkpoint; it still has the final sample only if the sample is from the same step.
   const sampled = from?.logged.sampled === done;
   const run = { device, folder, log, sampled, signal, onProgress, onWarning, onEvaluation };
   try {
@@ -285,7 +290,7 @@ async function start(
 
 const inSweep = ({ path }: RunFolder): boolean => SWEEP_FOLDER.test(dirname(dirname(path)));
 
-/** The error of a lost device, with the command to resume. */
+/** Returns the error to throw when the device is lost, with the command that resumes the run. */
 async function resumable({ lost }: DeviceLostError, folder: RunFolder): Promise<UserError> {
   const step = (await checkpointSteps(folder)).at(-1);
   if (step === undefined) return new UserError(`${lost}; ${folder.path} has no checkpoint yet: start again.`);
@@ -308,7 +313,7 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
  * shorter, it uses only the first learned position embeddings of the checkpoint.
  *
  * @returns the run, or undefined after a dry run
- * @throws {UserError} for any user error: data, sizes, device, disk
+ * @throws {UserError} for any user error, such as invalid data or sizes, a missing device or a full disk
  *
  * @example
  * ```ts
@@ -323,13 +328,14 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   return await start(await experimentOf(config), options);
 }
 
-/** The device of a checkpoint's configuration; for "auto", the device that was chosen when the run started. */
+/** Returns the device of a checkpoint's configuration; if that is "auto", the device that was chosen when the run started. */
 const deviceOf = ({ config: { device }, state: { device_kind: kind } }: Checkpoint): Config["device"] =>
   device === "auto" && kind !== undefined ? deviceChoice(kind) : device;
 
 /**
- * The configuration of a checkpoint with the device on which the run continues. A run of the reference device can continue
- * only there. In older configurations that device is called `cpu`, which is now the name of another device.
+ * Returns a checkpoint's configuration, with `device` set to the device on which the run continues. A run that the reference
+ * device computed can continue only on that device. In older configurations that device is called `cpu`, which is now the
+ * name of another device.
  */
 function continuedOn(
   chosen: Config["device"],
@@ -349,8 +355,8 @@ function continuedOn(
  *
  * @param path a run's folder, `runs/latest`, or a run's name
  * @throws {UserError} if the run does not exist, has no checkpoint, has a damaged file or has ended, if its data or code has
- * changed (unless `acceptChanges` is set), if the reference device computed it and another one is to continue it, or if
- * another process is writing it
+ * changed (unless `acceptChanges` is set), if the reference device computed the run and another device is to continue it, or
+ * if another process is writing the run
  *
  * @example
  * ```ts

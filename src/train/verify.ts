@@ -37,9 +37,9 @@ type Loaded = Model & { tensors: ReadonlyMap<string, TensorData> };
 
 /** Which checks depend on a user's code. */
 interface NeedsCode {
-  /** Logits depend on hooks or modifiers. */
+  /** True if the logits depend on user code: on hooks or modifiers. */
   readonly logits: boolean;
-  /** The loss depends on the logits and on a task's samples. */
+  /** True if the loss depends on user code, because the logits do or because a user's task generates the samples. */
   readonly loss: boolean;
 }
 
@@ -101,7 +101,7 @@ async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promi
   ));
 }
 
-/** Number of last positions per row whose logits are compared: as many as the device has memory for. */
+/** Returns the number of positions at the end of each row whose logits are compared: as many as the device has memory for. */
 function positionsCompared(device: Device, { architecture: { context, vocabulary } }: Loaded): number {
   return Math.min(context, Math.max(1, Math.floor(positionsFitting(device, vocabulary) / 2)));
 }
@@ -154,7 +154,10 @@ function normalises(tokenizer: Tokenizer): boolean {
   return (file.kind === "cropped" ? file.of : file).kind === "huggingface";
 }
 
-/** Number of tokens whose text changes when encoded and decoded again; partial characters and `<unk>` are not counted. */
+/**
+ * Returns the number of tokens whose text changes when it is encoded and decoded again. Partial characters and `<unk>` are
+ * not counted.
+ */
 function tokensLost(tokenizer: Tokenizer): number {
   const comesBack = (text: string) => {
     try {
@@ -254,7 +257,10 @@ function logits(
   );
 }
 
-/** Recomputes the validation loss from the data; it must equal the recorded one to 1e-6. */
+/**
+ * Recomputes the validation loss from the data and checks that it equals the recorded loss to within 1e-6, relative to the
+ * recorded loss if that is above 1.
+ */
 function reproduction(device: Device, path: string, model: Loaded, state: RunState): Promise<Check> {
   return check("validation loss", async () => {
     if (state.val_loss === null) return "none was recorded at this step";
@@ -277,13 +283,15 @@ const skippedChecks = (...names: string[]): Check[] =>
   names.map((name) => ({ name, passed: true, detail: NOT_RUN, skipped: true }));
 
 /**
- * Verifies a checkpoint: its hashes, that its run's log has the records that it was saved with, that two loads give the
- * same parameters, configuration, tokenizer and logits, and that the recorded validation loss is reproduced to 1e-6. Code
- * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and dependent checks are skipped.
+ * Verifies a checkpoint. It checks the hashes of the checkpoint's files, that the run's log has the records that the
+ * checkpoint was saved with, that two loads give the same parameters, configuration, tokenizer and logits, and that the
+ * recomputed validation loss equals the recorded one to within 1e-6. Code that the configuration names (hooks, tasks,
+ * modifiers) is never run: only its hash is compared, and checks that depend on the code are skipped.
  *
  * @param path a checkpoint's folder
  * @param openDevice opens a device for the model; called only if the files can be decoded. Its second argument is the device
- * in the configuration, or "reference" if that computed the checkpoint (older configurations call it "cpu")
+ * in the configuration, or "reference" if the reference device computed the checkpoint (older configurations call that device
+ * "cpu")
  * @returns every check in order; if files cannot be decoded, the later checks are omitted
  *
  * @example

@@ -1,4 +1,5 @@
-// A window of steps on the host: the steps submitted to the device, their metrics read back, and their records.
+// Handles windows of steps on the host: requests the metrics of the steps that were submitted to the device, and writes their
+// records.
 import { reportProgress } from "../base/progress.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StepRecord } from "../log/records.ts";
@@ -10,7 +11,10 @@ import { type LoopState, type Run, VALUES_PER_RECORD, writeStatistics } from "./
 import { scheduledRate } from "../../kernels/optimizers/schedules.ts";
 import { rowsOf } from "./step_graph.ts";
 
-/** Number of steps in the next window: about a quarter of a second of steps, so that progress and Ctrl-C stay responsive. */
+/**
+ * Returns the number of steps in the next window: as many as take about a quarter of a second, so that progress and Ctrl-C
+ * stay responsive.
+ */
 export function windowSize({ ms }: LoopState): number {
   return ms === 0 ? 1 : Math.max(1, Math.min(WINDOW, Math.round(250 / ms)));
 }
@@ -25,12 +29,15 @@ interface StartedStep {
   readonly probed: readonly number[];
 }
 
-/** A pending window: its steps are submitted, their metrics are not read yet. */
+/** A pending window: its steps have been submitted, but their metrics have not been read yet. */
 export interface Window {
   /** Index of its first step, from 0. */
   readonly first: number;
   readonly steps: readonly StartedStep[];
-  /** Rows of its metrics, tables of statistics keyed by name, and `at`, the time of their arrival (performance.now(), ms). */
+  /**
+   * The rows of the window's metrics, its tables of statistics keyed by name, and `at`, the time in milliseconds
+   * (performance.now()) at which these values arrived.
+   */
   readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<string, Values>; at: number }>;
 }
 
@@ -58,7 +65,7 @@ export function readWindow(
   return { first, steps, values };
 }
 
-/** The record of a step; `state` already includes its tokens and values. */
+/** Returns the record of a step. `state` must already include the step's tokens and values. */
 function stepRecord(
   { config, source }: Experiment,
   { tokens, counter, lrReductions, ms }: LoopState,
@@ -91,7 +98,7 @@ function stepRecord(
 export async function recordWindow(run: Run, window: Window): Promise<void> {
   const { experiment, experiment: { config }, log, onProgress, onWarning, table, probe, state } = run;
   const { rows, statistics, at } = await window.values;
-  // Time is measured over two windows, because WebGPU reports the first of two as done only when both are.
+  // Time is measured over two windows, because WebGPU reports the first of two windows as done only when both are done.
   const [before, last = before] = state.marks;
   state.ms = (at - before.at) / (window.steps.length + (last === before ? 0 : last.count));
   state.marks = [last, { at, count: window.steps.length }];
@@ -122,7 +129,7 @@ export async function recordWindow(run: Run, window: Window): Promise<void> {
       const { steps } = config.train;
       onProgress?.({ step, steps, loss, tokensPerSecond, secondsLeft: (steps - step) * state.ms / 1000 });
     }
-    // The steps that the device ran after diverging are not recorded: how many there are depends on timing.
+    // Steps that the device ran after the run diverged are not recorded, because their number depends on timing.
     if (hasDiverged(state.nonFinite, config)) return;
   }
 }

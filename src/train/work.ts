@@ -1,4 +1,5 @@
-// The remaining work of a run, for the choice of its device: steps, evaluations, probes, captures, the sample.
+// Estimates the remaining work of a run, by which its device is chosen: steps, evaluations, probes, captures and the final
+// sample.
 import type { Graph } from "../device/plan.ts";
 import { maximum } from "../base/extremes.ts";
 import type { Workload } from "../device/probe.ts";
@@ -11,14 +12,17 @@ import { type Experiment, languageModelOf, type Model } from "../model/model.ts"
 import { probeGraph } from "../track/induction_probe.ts";
 import { evaluationGraph, TABLE_ROWS } from "./step_graph.ts";
 
-/** Maximum number of steps whose programs are counted one by one; longer runs are extrapolated. */
+/** Maximum number of steps whose programs are counted one by one; for longer runs, the counts are extrapolated. */
 const COUNTED = 10_000;
 
-/** Number of multiples of a period among the steps after `done`, up to `last`. */
+/** Returns the number of multiples of `period` among the steps `done` + 1 to `last`. */
 const multiples = (period: number, done: number, last: number): number =>
   Math.floor(last / period) - Math.floor(done / period);
 
-/** The graphs that a run compiles besides its steps and evaluations: the probe, captures, the final sample. */
+/**
+ * Returns the graphs that a run compiles besides those of its steps and evaluations (for the probe, the captures and the
+ * final sample), and how often each graph runs.
+ */
 export function otherWork(experiment: Experiment, done = 0): Workload[] {
   const { config: { capture, sample, train: { steps } }, tokenizer } = experiment;
   const probe = probeGraph(experiment);
@@ -43,7 +47,7 @@ export interface RunGraphs {
   readonly evaluation: Graph;
 }
 
-/** Traces the graphs of a run, to be planned for any target. */
+/** Builds the graphs of a run, which can then be planned for any target. */
 export function graphsOf(model: Model & Partial<Experiment>): RunGraphs {
   const { architecture, layout, config, source } = model;
   const tokens = source !== undefined && scoresAnswers(source, config);
@@ -51,7 +55,7 @@ export function graphsOf(model: Model & Partial<Experiment>): RunGraphs {
   return { steps: new Map([...stepGraphs(model)].map(([due, { graph }]) => [due, graph])), evaluation };
 }
 
-/** The work of a run that remains after `done` steps. */
+/** Returns the work of a run that remains after `done` steps. */
 export function runWork(experiment: Experiment, done: number, graphs: RunGraphs): Workload[] {
   const { config: { track, train: { steps }, eval: { every } } } = experiment;
   const counted = Math.min(COUNTED, steps - done);

@@ -1,4 +1,4 @@
-// Exports a checkpoint as a folder that Hugging Face's libraries load: GPT-2's names and shapes, and the tokenizer.
+// Exports a checkpoint as a folder that Hugging Face's libraries can load, with GPT-2's names and shapes and the tokenizer.
 import { reportProgress } from "../../base/progress.ts";
 import { checkParameters, type Checkpoint } from "../checkpoint.ts";
 import { toGpt2Config, toGpt2Tensors } from "./gpt2.ts";

@@ -31,7 +31,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   swish: "silu",
 };
 
-/** An activation's name in GPT-2's format, if it has one. */
+/** Returns an activation's name in GPT-2's format, if it has one. */
 const nameOf = (activation: Activation): string | undefined =>
   Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation);
 
@@ -44,7 +44,7 @@ const FIXED: Readonly<Record<string, unknown>> = {
   add_cross_attention: false,
 };
 
-/** The value of a key of config.json, which must be a whole number of at least 1. */
+/** Returns the value of a key of config.json; throws UserError unless it is a whole number of at least 1. */
 function size(config: Record<string, unknown>, key: string, place: string): number {
   const value = config[key];
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
@@ -60,9 +60,10 @@ function probability(config: Record<string, unknown>, key: string, place: string
 }
 
 /**
- * Converts a GPT-2 `config.json` to the section `model` of a configuration: learned positions, pre-norm LayerNorm blocks with
- * biases, the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false.
- * `embd_pdrop` becomes `dropout`, `resid_pdrop` becomes `block.dropout` (which heed also applies to attention weights).
+ * Converts a GPT-2 `config.json` to the section `model` of a configuration. The model has learned positions, pre-norm
+ * LayerNorm blocks with biases, and the tanh form of GELU for `gelu_new`. Its head is tied to the embedding unless
+ * `tie_word_embeddings` is false. `embd_pdrop` becomes `dropout`, `resid_pdrop` becomes `block.dropout` (which heed also
+ * applies to attention weights).
  *
  * @throws {UserError} for an invalid size, or an option that heed does not support
  *
@@ -116,7 +117,7 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
 /** Matches the causal masks that older versions of transformers saved with the parameters; they are ignored. */
 const MASK = /(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/;
 
-/** One of heed's parameters and its tensor in GPT-2. Conv1D stores a matrix as [in, out]. */
+/** A parameter of heed and the GPT-2 tensor that holds it. GPT-2's Conv1D layers store a matrix as [in, out]. */
 interface Place {
   readonly name: string;
   readonly shape: readonly number[];
@@ -127,7 +128,7 @@ interface Place {
   readonly part?: number;
 }
 
-/** Every parameter of a model of these sizes, in GPT-2's order. */
+/** Lists every parameter of a model with these sizes, in GPT-2's order. */
 function placesOf(
   { vocabulary, context, dim, layers, tied }: { [K in keyof Architecture]?: Architecture[K] },
   factor: number,
@@ -164,14 +165,14 @@ function placesOf(
   ];
 }
 
-/** The shape of the GPT-2 tensor that holds a parameter; the tensor may fuse three parameters. */
+/** Returns the shape of the GPT-2 tensor that holds a parameter; the tensor may fuse three parameters. */
 function storedShape({ shape, conv, part }: Place): number[] {
   const [out, ...rest] = shape;
   const all = part === undefined ? out : 3 * out;
   return conv ? [...rest, all] : [all, ...rest];
 }
 
-/** The part of a stored tensor that is one of heed's parameters, transposed if the tensor belongs to a Conv1D. */
+/** Extracts one of heed's parameters from a stored tensor, and transposes it if the tensor belongs to a Conv1D layer. */
 function partOf(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }: Place, width: number) {
   if (!conv) return stored.subarray(part * out * inner, (part + 1) * out * inner);
   const data = new Float32Array(out * inner);
@@ -202,11 +203,12 @@ function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoi
 }
 
 /**
- * Converts GPT-2's parameters to heed's names and shapes: `c_attn` split into wq, wk and wv, Conv1D's matrices transposed to
- * [out, in], masks and the copy of a tied head left out. Names may begin with "transformer.".
+ * Converts GPT-2's parameters to heed's names and shapes: `c_attn` is split into wq, wk and wv, the matrices of Conv1D layers
+ * are transposed to [out, in], and masks and the copy of a tied head are left out. GPT-2's names may begin with
+ * "transformer.".
  *
  * @param model the result of `fromGpt2Config`
- * @throws {UserError} if a tensor is missing, unknown or duplicated, or its shape differs from the configuration's
+ * @throws {UserError} if a tensor is missing, unknown or duplicated, or its shape does not match the sizes in config.json
  */
 export function fromGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,
@@ -231,7 +233,7 @@ export function fromGpt2Tensors(
     throw new UserError(`${place}: tensor ${extra} is not a tensor of GPT-2.${didYouMean(extra, known)}`);
   }
   checkHead(byName, model, place);
-  // Converted once, because wq, wk and wv are parts of the same tensor.
+  // Each stored tensor is converted only once, because wq, wk and wv are parts of the same tensor.
   const cast = new Map<string, Float32Array>();
   return new Map(places.map((parameter) => {
     const { name, shape, gpt2 } = parameter;
@@ -251,7 +253,10 @@ export function fromGpt2Tensors(
   }));
 }
 
-/** The block of GPT-2 to which a block is compared. Keys that do not affect the result have the values of the given block. */
+/**
+ * Returns the GPT-2 block with which a block is compared. Keys that do not affect the result have the values of the given
+ * block.
+ */
 function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Block): Block {
   const { per, kv_head, backward, method, kv_heads, value_dim } = attention;
   const [{ mlp: { activation, factor } }] = blocksOf(architecture);
@@ -267,7 +272,7 @@ function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Blo
   return blockOf({ ...architecture, norm: "layernorm", block: choices, blocks: undefined }, 0);
 }
 
-/** "PATH.KEY is FOUND, GPT-2 has EXPECTED" for the first key that differs. */
+/** Returns the message "PATH.KEY is FOUND, GPT-2 has EXPECTED" for the first key whose values differ; undefined if none do. */
 function difference(actual: object, expected: object, path: string): string | undefined {
   for (const [key, value] of Object.entries(expected)) {
     const entry = (actual as Record<string, unknown>)[key];
@@ -294,9 +299,9 @@ function checkFits(architecture: Architecture): void {
 }
 
 /**
- * The `config.json` of a model in GPT-2's format.
+ * Returns the `config.json` of a model in GPT-2's format.
  *
- * @throws {UserError} if GPT-2's format cannot represent the model, naming the key
+ * @throws {UserError} if GPT-2's format cannot represent the model; the message names the key
  *
  * @example
  * ```ts
@@ -336,7 +341,7 @@ export function toGpt2Config(architecture: Architecture): Record<string, unknown
  * Converts parameters to GPT-2's names and shapes, for `model.safetensors`; the inverse of `fromGpt2Tensors`. Biases that the
  * model does not have are written as zeros.
  *
- * @throws {UserError} if GPT-2's format cannot represent the model, or a tensor is missing or of another shape
+ * @throws {UserError} if GPT-2's format cannot represent the model, or a tensor is missing or has another shape
  */
 export function toGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,

@@ -1,6 +1,6 @@
-// Models of the Hugging Face hub. Their files are in the cache folder, where the user places them or heed downloads them. A
-// file is verified by its size and SHA-256 in data/models.json or as stated by the hub (for large files), or by the SHA-256
-// that was recorded beside it at its first use.
+// Models of the Hugging Face hub. The user places their files in the cache folder, or heed downloads them into it. A file is
+// compared with the size and SHA-256 that data/models.json or (for large files) the hub states, or with the SHA-256 that was
+// recorded beside the file when it was first used.
 import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
 import { download, fault, HTML_PAGE, isHtmlPage } from "../../data/download.ts";
@@ -17,7 +17,7 @@ export interface HubModel {
   readonly about: string;
   /** `owner/name` on the hub. */
   readonly repository: string;
-  /** A commit of the repository. Default: the newest of `main`. */
+  /** A commit of the repository. Default: the newest commit of `main`. */
   readonly revision?: string;
   /** Known sizes and hashes of its files. */
   readonly files?: Readonly<Record<string, FileProof>>;
@@ -33,16 +33,19 @@ export interface HubOptions extends DownloadOptions {
 }
 
 const HUB = "https://huggingface.co";
-/** The files in download order. The weights are last, so that an error in a small file is reported before they are loaded. */
+/**
+ * The files in download order. The weights are last, so that an error in a small file is reported before the weights are
+ * loaded.
+ */
 const FILES = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/** Files that the user may provide instead of a model's file. */
+/** Maps a model's file to the file that the user may provide instead. */
 const INSTEAD: Readonly<Record<string, string>> = {
   "tokenizer.json": "vocab.json",
   "model.safetensors": "model.safetensors.index.json",
 };
 
-/** Name of the file with the SHA-256 of a model's files at their first use, in the format of `sha256sum`. */
+/** Name of the file that records the SHA-256 of each of a model's files when it is first used, in the format of `sha256sum`. */
 const RECORD = "SHA256SUMS";
 
 async function recordedIn(folder: string): Promise<Map<string, string>> {
@@ -65,14 +68,14 @@ async function record(folder: string, recorded: ReadonlyMap<string, string>): Pr
 }
 
 /**
- * The folder of the model called `name`: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json;
- * missing files are downloaded. Every file is checked against its known size and SHA-256 (`HubModel.files`). If none is
- * known, the SHA-256 is recorded at the file's first use in SHA256SUMS beside it; a file that later differs from the record,
- * in the folder or downloaded again, is rejected.
+ * Returns the folder of the model called `name`: `<cache>/models/<name>`, with config.json, model.safetensors and
+ * tokenizer.json. Missing files are downloaded. Every file is checked against its known size and SHA-256 (`HubModel.files`).
+ * If none is known, the file's SHA-256 is recorded in SHA256SUMS beside it when it is first used; a file that later differs
+ * from this record is rejected, whether it was changed in the folder or downloaded again.
  *
  * @param name a key of `MODELS`, or `owner/name` on the Hugging Face hub
- * @throws {UserError} for an unknown name; if a download fails, in one line that says where to put which files; if a file
- * differs from the known or recorded one, or is an HTML page
+ * @throws {UserError} if the name is unknown, a download fails (the message says which files to put where), or a file differs
+ * from the known or recorded size or hash or is an HTML page
  *
  * @example
  * ```ts
@@ -121,7 +124,10 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
   return folder;
 }
 
-/** The SHA-256 of a file in the cache, undefined if there is none; throws UserError if it differs from the expected one. */
+/**
+ * Returns the SHA-256 of a file in the cache, or undefined if the file does not exist; throws UserError if it is not the
+ * expected file.
+ */
 async function cachedFile(path: string, proof: FileProof, remedy: string): Promise<string | undefined> {
   const bytes = await bytesOf(path);
   if (!bytes) return undefined;

@@ -1,4 +1,4 @@
-// Imports a GPT-2 model from a Hugging Face folder as a checkpoint like the checkpoints of a run.
+// Imports a GPT-2 model from a Hugging Face folder as a checkpoint in the format of a run's checkpoints.
 import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../../config/mod.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
@@ -29,7 +29,10 @@ export interface ImportedModel {
   readonly about: string;
 }
 
-/** The tokenizer of a folder, from tokenizer.json, else from vocab.json and merges.txt, else an ids tokenizer of that size. */
+/**
+ * Reads the tokenizer of a folder from tokenizer.json, else from vocab.json and merges.txt. Without these files, returns an
+ * ids tokenizer with `size` ids.
+ */
 async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   const places = ["tokenizer.json", "vocab.json", "merges.txt"].map((name) => join(folder, name));
   let [file, place] = [await jsonOf(places[0]), places[0]];
@@ -49,7 +52,10 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   throw new UserError(`${place}: it has ${tokenizer.size} ids, but vocab_size in config.json is ${size}.`);
 }
 
-/** The tensors of sharded files; throws UserError unless each is in the file that the index names, and in no other. */
+/**
+ * Reads the tensors of sharded files; throws UserError unless each tensor is in the file that the index names for it, and in
+ * no other file.
+ */
 async function shardedTensors(index: unknown, place: string): Promise<Map<string, TensorData>> {
   const named = isMapping(index) && isMapping(index.weight_map) ? index.weight_map : {};
   const files = [...new Set(Object.values(named))];
@@ -93,7 +99,7 @@ const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
   "ckpt.pt": "which tools/nanogpt_to_safetensors.py writes from a nanoGPT checkpoint",
 };
 
-/** Throws UserError if a folder has weights in other formats only. */
+/** Throws UserError if a folder has weights only in other formats. */
 async function refuseOtherWeights(folder: string): Promise<void> {
   const has = (name: string) => exists(join(folder, name));
   if (await has(WEIGHTS) || await has(`${WEIGHTS}.index.json`)) return;
@@ -105,7 +111,7 @@ async function refuseOtherWeights(folder: string): Promise<void> {
   }
 }
 
-/** The tensors of a folder, from one file or several, and the path that messages about them name. */
+/** Reads the tensors of a folder from one file or several. Also returns the path that messages about the tensors name. */
 async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
   const [single, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
   const bytes = await bytesOf(single);
@@ -116,7 +122,7 @@ async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorD
 }
 
 /**
- * Imports a GPT-2 from a folder in Hugging Face's layout as a checkpoint for generation, verification, training
+ * Imports a GPT-2 model from a folder in Hugging Face's layout as a checkpoint for generation, verification, training
  * (`train.from`) and analysis.
  *
  * The checkpoint's configuration contains the model's sizes and, for fine-tuning, a constant learning rate of 3e-5.

@@ -39,7 +39,7 @@ export async function createFolder(
   await syncFolder(dirname(target));
 }
 
-/** The bytes of a file, or undefined if it does not exist; throws UserError for a Git LFS pointer. */
+/** Returns the bytes of a file, or undefined if it does not exist; throws UserError if the file is a Git LFS pointer. */
 export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
   reportProgress({ what: `reading ${basename(path)}` });
   const bytes = await readWhole(path).catch((error) => {

@@ -28,7 +28,7 @@ export type TensorStorage = {
 /** The supported element types. */
 export type TensorDtype = keyof TensorStorage;
 
-/** A tensor: dtype, shape (row-major) and elements. */
+/** A tensor: dtype, shape, and elements in row-major order. */
 export type TensorData = {
   [D in TensorDtype]: { dtype: D; shape: number[]; data: TensorStorage[D] };
 }[TensorDtype];
@@ -95,7 +95,7 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
  * spaces to a multiple of 8, then the elements, little endian, without holes. Tensors are sorted by dtype (widest first)
  * and name, and metadata by key, as Hugging Face's writer does, so that equal tensors result in equal bytes.
  *
- * @param tensors name to tensor; the name `__metadata__` is reserved
+ * @param tensors the tensors, keyed by name; the name `__metadata__` is reserved
  * @throws RangeError if a shape does not match its data or has negative or fractional sizes, a dtype is unknown, a tensor
  * has the reserved name, a name or metadata is not a well-formed string, or the header exceeds 100 MB
  *
@@ -144,7 +144,7 @@ export function encodeSafetensors(
   return bytes;
 }
 
-/** The index of the quote that closes the string whose opening quote is at `start`. */
+/** Returns the index of the quote that closes the string whose opening quote is at `start`. */
 function closingQuote(json: string, start: number): number {
   let end = start;
   let escapes = 0;
@@ -157,8 +157,9 @@ function closingQuote(json: string, start: number): number {
 }
 
 /**
- * The first problem of a header that JSON.parse does not report, or undefined: duplicate keys, of which it silently keeps the
- * last, or nesting deeper than a tensor's shape, which can take far more memory than the file.
+ * Returns the first problem of a header that JSON.parse does not report, or undefined if there is none. Such problems are
+ * duplicate keys, of which JSON.parse silently keeps the last, and nesting deeper than that of a tensor's shape, which can
+ * take far more memory than the file.
  */
 function structureProblem(json: string): string | undefined {
   const open: Set<string>[] = [];
@@ -183,7 +184,7 @@ function structureProblem(json: string): string | undefined {
   }
 }
 
-/** A value of a file as JSON, cut to 60 characters. */
+/** Formats a value from a file as JSON, cut to 60 characters. */
 function show(value: unknown): string {
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
@@ -308,8 +309,9 @@ function readTensor(bytes: Uint8Array, start: number, { dtype, shape, begin, end
  *
  * @param place the file's path, for error messages
  * @throws UserError in one line, naming `place`, for a file that is too short or truncated (with the number of missing
- * bytes), a header over 100 MB, bad UTF-8 or JSON, duplicate keys, an unknown dtype, sizes that are negative, fractional
- * or overflow, a shape that does not fill its range, holes, overlaps, trailing bytes and metadata that is not strings
+ * bytes), a header over 100 MB, bad UTF-8 or JSON, duplicate keys, an unknown dtype, sizes that are negative, fractional or
+ * overflow, a shape whose size differs from that of its byte range, holes, overlaps, trailing bytes, or metadata other than
+ * strings
  *
  * @example
  * ```ts
@@ -336,8 +338,8 @@ export function decodeSafetensors(bytes: Uint8Array, place: string): DecodedSafe
 }
 
 /**
- * The elements of a tensor of any dtype as float32: exact for F32, F16 and BF16, rounded to nearest for the others.
- * For F32 it returns the tensor's array, not a copy.
+ * Returns the elements of a tensor of any dtype as float32. The conversion is exact for F32, F16 and BF16; values of other
+ * dtypes are rounded to nearest. For F32, the result is the tensor's own array, not a copy.
  *
  * @example
  * ```ts

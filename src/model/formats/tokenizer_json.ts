@@ -1,12 +1,15 @@
 // Tokenizers in the format of Hugging Face's tokenizer.json, to export them, and to read GPT-2's vocab.json and merges.txt.
 import { byteCharacters, gpt2Pairs, type Tokenizer } from "../../data/mod.ts";
 
-/** GPT-2's only token that is not the result of merges. */
+/** GPT-2's only token that is neither a byte nor the result of a merge. */
 const END_OF_TEXT = "<|endoftext|>";
 
 const PLAIN = { version: "1.0", truncation: null, padding: null, normalizer: null, post_processor: null };
 
-/** A character tokenizer: every code point is a token. A code point outside the vocabulary has the id of `<unk>`, or none. */
+/**
+ * Returns a character tokenizer, in which every code point is a token. A code point outside the vocabulary has the id of
+ * `<unk>`, or no id if the vocabulary lacks `<unk>`.
+ */
 function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unknown: string }): object {
   const words = unknown === "token" ? [...vocabulary, "<unk>"] : vocabulary;
   return {
@@ -23,8 +26,9 @@ function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unk
 }
 
 /**
- * Byte-level byte-pair encoding with GPT-2's pre-tokenisation. `vocab` maps tokens, with each byte written as GPT-2's character
- * for it, to ids; `<|endoftext|>`, if present, is a special token; `merges` are pairs of tokens, "a b" or lists of two.
+ * Returns a tokenizer for byte-level byte-pair encoding with GPT-2's pre-tokenisation. `vocab` maps tokens, with each byte
+ * written as GPT-2's character for it, to ids; `<|endoftext|>`, if present, is a special token. Each of `merges` is a pair of
+ * tokens, written as "a b" or as a list of two.
  */
 export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): object {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
@@ -39,13 +43,16 @@ export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): objec
   };
 }
 
-/** {@link byteLevelJson} of the tokens in order of id; undefined if two have the same text, since `vocab` is keyed by text. */
+/**
+ * Returns {@link byteLevelJson} for tokens that are listed in order of id; undefined if two tokens have the same text,
+ * because `vocab` is keyed by text.
+ */
 function byteLevelTokenizer(words: readonly string[], pairs: readonly (readonly [string, string])[]) {
   const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
   return Object.keys(vocab).length === words.length ? byteLevelJson(vocab, pairs) : undefined;
 }
 
-/** A tokenizer of bytes and trained merges, each "left right" with the ids of the two merged tokens. */
+/** Returns a tokenizer with bytes and trained merges. A merge is written as "left right", the ids of the two merged tokens. */
 function trainedTokenizer(merges: readonly string[]) {
   const words = byteCharacters().toSorted((a, b) => a.byte - b.byte).map(({ character }) => character);
   const pairs = merges.map((merge): [string, string] => {
@@ -63,8 +70,9 @@ function gpt2Tokenizer() {
 }
 
 /**
- * A tokenizer in the format of Hugging Face's tokenizer.json, with the same ids. Undefined for tokenizers that the format
- * cannot express: cropped ones, whose intermediate merges have no ids, and ids tokenizers, whose texts are lists of ids.
+ * Converts a tokenizer to the format of Hugging Face's tokenizer.json; the ids of tokens stay the same. Returns undefined for
+ * tokenizers that the format cannot express: cropped tokenizers, whose intermediate merges have no ids, and ids tokenizers,
+ * whose texts are lists of ids.
  */
 export function tokenizerJson(tokenizer: Tokenizer): object | undefined {
   const file = tokenizer.toJSON();
