@@ -1,4 +1,4 @@
-// Reverse-mode differentiation, as called by models and tests. Gradients are added by the operation `add`.
+// Reverse-mode differentiation, for models and tests. If a tensor has several uses, the operation `add` adds their gradients.
 import { gradients } from "../src/graph/gradient.ts";
 import { constant } from "../src/graph/structure.ts";
 import type { Tensor } from "../src/graph/tensor.ts";

@@ -1,6 +1,7 @@
 /**
- * Score modifiers and masks of attention, exported by mod.ts as `masks`: those known from the literature, functions that
- * combine several, and `modifier` and `mask`, which create new ones from an expression.
+ * Score modifiers and masks of attention, which mod.ts exports as `masks`. There are modifiers and masks that are known from
+ * the literature, functions that combine several of them, and the functions `modifier` and `mask`, which create new ones from
+ * an expression.
  *
  * @example A causal window of 128 keys, and a penalty on distance
  * ```ts

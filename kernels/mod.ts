@@ -1,6 +1,6 @@
 /**
- * Kernels: one folder per operation, with its shapes, WGSL and WebAssembly kernels, reference implementation in TypeScript and
- * gradient; and the expression language that several operations use.
+ * The kernels. Each operation has a folder with its shape rules, WGSL and WebAssembly kernels, reference implementation in
+ * TypeScript and gradient. The folder `expression` has the expression language that several operations use.
  *
  * @example The gradient of a matrix product
  * ```ts

@@ -28,8 +28,8 @@ export function rowParts(rows: number, width: number, maxBytes: number): RowPart
 }
 
 /**
- * The WGSL type `Item` by which a row of `size` values is read, and the number `WIDTH` of items in a row. The type is vec4f if
- * `size` is a multiple of 4 and each lane gets at least one vec4f, else f32.
+ * Returns the WGSL type `Item` with which a kernel reads a row of `size` values, and the number `WIDTH` of such items in a
+ * row. The type is vec4f if `size` is a multiple of 4 and each lane gets at least one vec4f, else f32.
  */
 export function itemsOf(size: number, lanes = 1): { readonly WIDTH: number; readonly Item: string } {
   const fours = size % 4 === 0 && size >= 4 * lanes;

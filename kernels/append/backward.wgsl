@@ -1,5 +1,5 @@
-// Gradients of `append`, from dy [B, S + E, C]. If ROWS, drows[e, :] = sum of dy[b, S + e, :] over the samples b, in order;
-// else dx[b, s, :] = dy[b, s, :].
+// Computes the gradients of `append` from dy [B, S + E, C]. If ROWS, drows[e, :] = sum of dy[b, S + e, :] over the samples b,
+// in order; else dx[b, s, :] = dy[b, s, :].
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 

@@ -30,7 +30,7 @@ export const cacheRowsOp: Op = {
       }],
     };
   },
-  // One block per sample, so that rows with equal positions are written in order.
+  // Each sample is one block, so that rows with equal positions are written in order.
   simd: ({ inputs: [{ shape: [B, S, C] }, { shape: [, T] }] }) => ({
     phases: [{
       label: "cache_rows",

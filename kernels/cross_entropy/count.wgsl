@@ -1,5 +1,5 @@
-// valid = number of targets below V. One workgroup (LANES = 256), which adds the lanes' counts in a tree, or one invocation
-// (LANES = 1).
+// valid[0] = the number of targets below V. The kernel runs as one workgroup (LANES = 256), which adds the counts of its lanes
+// in a tree, or as one invocation (LANES = 1).
 @group(0) @binding(0) var<storage, read> targets: array<u32>;
 @group(0) @binding(1) var<storage, read_write> valid: array<f32>;
 alias Part = u32;

@@ -1,6 +1,6 @@
-// loss = sum of losses / valid (0 if no row is valid), correct = sum of hits. One workgroup (LANES = 256), which adds the
-// lanes' sums in a tree, or one invocation (LANES = 1). A lane sums chunks of 64 rows separately, so that long sums stay
-// accurate.
+// loss[0] = sum of losses / valid[0] (0 if no target is valid), and correct[0] = sum of hits. The kernel runs as one workgroup
+// (LANES = 256), which adds the sums of its lanes in a tree, or as one invocation (LANES = 1). A lane sums chunks of 64 rows
+// separately, so that long sums stay accurate.
 @group(0) @binding(0) var<storage, read> losses: array<f32>;
 @group(0) @binding(1) var<storage, read> hits: array<f32>;
 @group(0) @binding(2) var<storage, read> valid: array<f32>;

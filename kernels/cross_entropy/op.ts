@@ -1,5 +1,5 @@
-// Cross-entropy of logits and target ids, fused with its gradient: computing the loss gives the softmax, and the backward pass
-// needs only dlogits.
+// Cross-entropy of logits and target ids. The kernel that computes the loss also computes its gradient dlogits from the same
+// softmax, so that the backward pass only multiplies dlogits by the incoming gradient.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Lowered, Op, Target, Tensor, Values } from "../../src/graph/tensor.ts";
 import { multiply } from "../elementwise/op.ts";
@@ -22,15 +22,18 @@ export interface CrossEntropy {
   readonly losses: Tensor;
   /** Number of valid targets, [1], f32. */
   readonly valid: Tensor;
-  /** Number of correct predictions, [1], f32: rows whose valid target is the argmax (the lowest index of the largest logit). */
+  /**
+   * Number of correct predictions, [1], f32. A row counts if its target is valid and is the argmax (the lowest index of the
+   * largest logit).
+   */
   readonly correct: Tensor;
   /** 1 for each token that is predicted correctly, else 0, [N]. */
   readonly hits: Tensor;
 }
 
 /**
- * Number of rows or logits above which a software adapter also uses a workgroup instead of one invocation, because llvmpipe
- * silently ends a shader's loops after a total of 65,535 iterations.
+ * Above this number of rows, or of logits per row, a software adapter also uses a workgroup instead of one invocation, because
+ * llvmpipe silently ends a shader's loops after a total of 65,535 iterations.
  */
 const LONG = 8192;
 
@@ -105,7 +108,8 @@ function cpu(
     if (!needed[1]) continue;
     const share = 1 / (total * count);
     for (let i = 0; i < size; i++) dlogits[start + i] = Math.exp(logits[start + i] - top) * share;
-    // Computed in float64: if a softmax close to 1 were rounded to float32 first, its difference from 1 would be inaccurate.
+    // The gradient of the target's logit is computed in float64: if a softmax close to 1 were rounded to float32 first, its
+    // difference from 1 would be inaccurate.
     dlogits[start + target] = (Math.exp(logits[start + target] - top) / total - 1) / count;
   }
   meanLoss[0] = sum / Math.max(count, 1);
@@ -139,8 +143,8 @@ export const crossEntropyOp: Op = {
  * Cross-entropy of logits and target ids: the loss is the mean of ln(sum_v exp logits[n, v]) - logits[n, targets[n]] over the
  * rows n with a valid target. Its gradient is (softmax - onehot) / (number of valid targets).
  *
- * A target is ignored if it is `IGNORE` or any other id of V or more. If no target is valid, the loss and its gradient are
- * zero.
+ * A target is ignored if it is `IGNORE` or any other id that is at least V. If no target is valid, the loss and its gradient
+ * are zero.
  *
  * @param logits [N, V]
  * @param targets u32 [N], or of any shape with N elements

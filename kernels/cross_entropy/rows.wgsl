@@ -1,5 +1,6 @@
-// For each row of logits [ROWS, V] with target t: the loss logsumexp(logits) - logit_t, whether the argmax is t, and
-// dlogits = (softmax - onehot t) / valid. One workgroup per row (LANES = 64) or one invocation per row (LANES = 1).
+// For each row of logits [ROWS, V] with target t, this kernel computes the loss logsumexp(logits) - logit_t, whether the
+// argmax is t, and dlogits = (softmax - onehot t) / valid. A row is computed by one workgroup (LANES = 64) or by one
+// invocation (LANES = 1).
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;

@@ -1,5 +1,5 @@
-// Cross-entropy in WebAssembly. For each row of logits with target t: loss = top - logit_t + log(sum of exp(logit - top)),
-// whether the argmax is t, and dlogits = (softmax - onehot t) / valid.
+// Cross-entropy in WebAssembly. For each row of logits with target t, the kernels compute loss = top - logit_t + log(sum of
+// exp(logit - top)), whether the argmax is t, and dlogits = (softmax - onehot t) / valid.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import {
@@ -79,7 +79,7 @@ export function crossEntropySimd({ inputs: [{ shape: [rows, size] }], needed }: 
   return { phases: [count, each, mean], scratch: [rows, rows, rows, rows, 1, rows] };
 }
 
-/** valid = number of targets below V. */
+/** Counts the targets below V, and writes the number to `valid`. */
 function countValid(f: Func, { targets, valid }: Places, rows: number, size: number): void {
   const sum = f.local("v128");
   eachPart(f, rows, (i, offset, part) => {
@@ -91,8 +91,8 @@ function countValid(f: Func, { targets, valid }: Places, rows: number, size: num
 }
 
 /**
- * Finds the largest logit of every row by comparing the logits in order. A NaN does not compare as larger; if the first logit
- * is NaN, no other compares as larger.
+ * Finds the largest logit of every row by comparing the logits in order. A NaN never compares as larger than another logit. If
+ * the first logit is NaN, no other logit compares as larger, and the result is NaN.
  */
 function findTops(f: Func, { logits, tops }: Places, groups: RowGroups, range: RowRange, size: number): void {
   groups.each(f, range, (row) => {
@@ -130,7 +130,7 @@ function oneRow(f: Func, places: Places, row: I32, size: number, dlogits: I32 | 
     f.store(hitAt, f32.fromU(isFirst(f, from, target, logit, top)));
     if (to) scaleRow(f, to, target, total, load("f32", places.valid), size);
   }, () => {
-    // The loss of an ignored target is then 0 + log 1 = 0.
+    // With these values, the loss of an ignored target is 0 + log 1 = 0.
     f.store(gapAt, float(0));
     f.store(totalAt, float(1));
     f.store(hitAt, float(0));
@@ -138,7 +138,7 @@ function oneRow(f: Func, places: Places, row: I32, size: number, dlogits: I32 | 
   });
 }
 
-/** 1 if the target is the lowest id with the largest logit. A NaN at id 0 counts as the largest logit. */
+/** Returns 1 if the target is the lowest id with the largest logit, else 0. A NaN at id 0 counts as the largest logit. */
 function isFirst(f: Func, from: I32, target: I32, logit: Local<"f32">, top: Local<"v128">): I32 {
   const hit = f.local("i32");
   const largest = f32x4.lane(top, 0);
@@ -171,7 +171,7 @@ function scaleRow(
   f.store(at, ofTarget);
 }
 
-/** The sum of `rows` floats, computed in float64. */
+/** Returns the sum of the `rows` floats that start at address `base`. They are added in float64. */
 function sumOf(f: Func, base: I32, rows: number): Value<"f64"> {
   const sums = [f.local("v128"), f.local("v128")];
   eachPart(f, rows, (i, offset, part) => {

@@ -1,6 +1,6 @@
 // Element-wise operations defined by expressions: one operation serves every activation, sum, product and hook, and its
-// gradient follows from the expression's derivative. Also here: sums over rows and over all elements, which are the gradients
-// of broadcasting, and sums of squares.
+// gradient follows from the expression's derivative. This file also has sums over rows and over all elements, which are the
+// gradients of broadcasting, and sums of squares.
 import { parseExpression } from "../expression/text.ts";
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
@@ -116,10 +116,13 @@ export function elementwise(
   return applied(expression, renamed, name);
 }
 
-/** Names that operands can have in generated code without clashing with its variables or with keywords. */
+/**
+ * Matches the names that operands can have in generated code without clashing with the variables of that code or with
+ * keywords.
+ */
 const SAFE_NAME = /^[abcdehj-xz]$/;
 
-/** `elementwise` for operands whose names match `SAFE_NAME`; the gradient operand is `g`. */
+/** Like `elementwise`, but for operands whose names match `SAFE_NAME`, or are `g` for a gradient. */
 function applied(expression: Expression, operands: Readonly<Record<string, Tensor>>, name: string): Tensor {
   const used = variablesOf(expression);
   const shape = Object.values(operands).reduce((a, b) => sizeOf(b) > sizeOf(a) ? b : a).shape;
@@ -135,7 +138,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
   return elementwise(plus(variable("a"), variable("b")), { a, b }, "add");
 }
 
-/** a b, element by element. If one of them is the constant 1 and can be broadcast, returns the other itself.
+/** a b, element by element. If one of the tensors is the constant 1 and can be broadcast, returns the other tensor itself.
  * @category Tensors */
 export function multiply(a: Tensor, b: Tensor): Tensor {
   if (constantValue(a) === 1 && operandKind(a, b)) return b;
@@ -149,14 +152,17 @@ export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
 }
 
-/** Number of rows that one invocation sums: about the square root of `rows`, so that both dispatches have short loops. */
+/**
+ * Returns the number of rows that one invocation sums: about the square root of `rows`, so that both dispatches have short
+ * loops.
+ */
 export function chunkRows(rows: number, columns: number): number {
   const each = Math.ceil(Math.sqrt(rows));
   // With many columns there are enough invocations even for larger chunks, which leave fewer partial sums.
   return columns >= 256 ? Math.max(each, 64) : each;
 }
 
-/** Sizes of a column sum: rows, columns and rows per chunk; `square` sums the squares of the elements. */
+/** Sizes of a column sum: rows, columns and rows per chunk. If `square` is set, the squares of the elements are summed. */
 export interface ReduceShape {
   readonly rows: number;
   readonly columns: number;
@@ -164,7 +170,10 @@ export interface ReduceShape {
   readonly square?: boolean;
 }
 
-/** A dispatch that sums columns within chunks of rows: [rows, columns] to [chunks, columns]. Other operations use it too. */
+/**
+ * Returns a dispatch that sums columns within chunks of rows, which maps [rows, columns] to [chunks, columns]. Attention uses
+ * this function too.
+ */
 export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape): Dispatch {
   const { rows, columns, perChunk, square = false } = shape;
   const chunks = Math.ceil(rows / perChunk);
@@ -177,7 +186,7 @@ export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape
   };
 }
 
-/** Column sums in at most two dispatches. They are deterministic, because the order of additions is fixed. */
+/** Computes column sums in at most two dispatches. The sums are deterministic, because the order of additions is fixed. */
 export const reduceOp: Op<ReduceAttrs> = {
   name: "reduce",
   infer([x]) {
@@ -215,12 +224,15 @@ export const reduceOp: Op<ReduceAttrs> = {
   },
 };
 
-/** Column sums, x [R, C] to [C]. */
+/** Returns the sums of the columns of x: maps [R, C] to [C]. */
 export function sumRows(x: Tensor): Tensor {
   return apply(reduceOp, [x], { square: false })[0];
 }
 
-/** Row length for a sum of all elements: 64 if it divides the size, so that adjacent lanes read adjacent elements, else 1. */
+/**
+ * Returns the row length for a sum of all elements: 64 if it divides the size, so that adjacent lanes read adjacent elements,
+ * else 1.
+ */
 function columnsOf(x: Tensor): number {
   return sizeOf(x) % 64 === 0 ? 64 : 1;
 }
@@ -231,13 +243,13 @@ function sumEverything(x: Tensor, square: boolean): Tensor {
   return columns === 1 ? sums : sumRows(reshape(sums, [columns, 1]));
 }
 
-/** Sum of all elements, [1].
+/** Returns the sum of all elements, [1].
  * @category Tensors */
 export function sumAll(x: Tensor): Tensor {
   return sumEverything(x, false);
 }
 
-/** Sum of the squares of all elements, [1]. */
+/** Returns the sum of the squares of all elements, [1]. */
 export function sumSquares(x: Tensor): Tensor {
   return sumEverything(x, true);
 }

@@ -11,8 +11,8 @@ export interface ElementwiseAttrs {
 }
 
 /**
- * How an operand is broadcast to the result. "full": it has the result's size; "scalar": it has one element; "row": it has one
- * value per index of the last dimension. Undefined if it cannot be broadcast.
+ * Returns how an operand is broadcast to the result. "full": it has the result's size; "scalar": it has one element; "row": it
+ * has one value per index of the last dimension. Returns undefined if the operand cannot be broadcast.
  */
 export function operandKind(x: Spec, out: Spec): "full" | "scalar" | "row" | undefined {
   const size = sizeOf(x);

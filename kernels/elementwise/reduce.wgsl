@@ -1,5 +1,5 @@
-// Column sums of x [ROWS, COLUMNS] within CHUNKS chunks of rows: partial[chunk, column] is summed in row order. A second
-// dispatch with one chunk adds the partial sums. The order of additions is fixed, so the result is deterministic.
+// Computes the column sums of x [ROWS, COLUMNS] within each of CHUNKS chunks of rows. The rows of a chunk are added in order.
+// A second dispatch with one chunk adds the partial sums. The order of additions is fixed, so the result is deterministic.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;
 

@@ -10,14 +10,17 @@ import { smaller } from "../simd/rows.ts";
 import { gatherLanes } from "../simd/vectors.ts";
 import { type ElementwiseAttrs, operandKind, type ReduceAttrs } from "./operands.ts";
 
-/** Elements per block. A block of additions takes about 2 microseconds, a block of exact GELUs about 25. */
+/** Number of elements per block. A block of additions takes about 2 microseconds, a block of exact GELUs about 25. */
 const LENGTH = 8192;
 
 /** y_i = f(x0_i, x1_i, ...). */
 export function elementwiseSimd({ inputs, outputs: [out], attrs }: Call<ElementwiseAttrs>): Simd {
   const split = { size: sizeOf(out), length: LENGTH };
   const row = out.shape.at(-1) ?? 1;
-  /** Returns a function that loads the four values of an operand that belong to four results, given the first one's index. */
+  /**
+   * Returns a function that loads the four values of an operand that belong to four results, given the index of the first
+   * result.
+   */
   const reader = (f: Func, base: I32, kind: ReturnType<typeof operandKind>): (index: I32) => V128 => {
     if (kind === "full") return (index) => load("v128", element(base, index));
     if (kind === "scalar") {
@@ -42,7 +45,7 @@ export function elementwiseSimd({ inputs, outputs: [out], attrs }: Call<Elementw
   };
 }
 
-/** Column sums of x [rows, columns], or of its squares. */
+/** Sums the columns of x [rows, columns], or the squares of their elements. */
 export function reduceSimd(
   { inputs: [{ shape: [rows, columns] }], attrs: { square } }: Call<ReduceAttrs>,
 ): Simd {
@@ -59,14 +62,14 @@ export function reduceSimd(
   });
 }
 
-/** Adds a vector, or its square, to a sum. */
+/** Adds a vector, or the squares of its elements, to a sum. */
 function addTo(f: Func, sum: Local<"v128">, x: V128, square: boolean): void {
   if (!square) return f.set(sum, f32x4.add(sum, x));
   const vector = f.let(x);
   f.set(sum, f32x4.madd(vector, vector, sum));
 }
 
-/** The sum of all elements: a first phase sums each block, a second adds these sums. */
+/** Computes the sum of all elements: a first phase sums each block, and a second phase adds these sums. */
 function sumSimd(size: number, square: boolean): Simd {
   const length = Math.max(LENGTH, 32 * Math.ceil(Math.sqrt(size) / 32));
   const blocks = Math.ceil(size / length);
@@ -94,7 +97,10 @@ function sumSimd(size: number, square: boolean): Simd {
 /** Number of accumulators. An addition takes several cycles; additions to different accumulators overlap. */
 const VECTORS = 8;
 
-/** The sum of the elements between two addresses. Their number is a multiple of 32, or equal to `count` modulo 32. */
+/**
+ * Returns the sum of the elements between two addresses. The number of elements is a multiple of 32, or equal to `count`
+ * modulo 32.
+ */
 function sumBetween(f: Func, from: I32, end: I32, count: number, square: boolean): F32 {
   const sums = Array.from({ length: VECTORS }, () => f.let(f32x4.splat(0)));
   const whole = (bytes: number): I32 => f.let(i32.add(from, i32.and(i32.sub(end, from), -bytes)));

@@ -1,6 +1,6 @@
-// Links the tokens that have the same id, in order: next[n] is the first token after n with the id of n, or TOKENS if there is
-// none. Every token n searches backwards for its predecessor p and sets next[p] = n. No two tokens have the same predecessor,
-// so each entry is written at most once.
+// Links the tokens that have the same id, in order: next[n] is the first token after n that has the same id as n, or TOKENS if
+// there is none. Every token n searches backwards for its predecessor p and sets next[p] = n. No two tokens have the same
+// predecessor, so each entry is written at most once.
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
 @group(0) @binding(1) var<storage, read_write> next: array<u32>;
 @group(0) @binding(2) var<storage, read_write> first: array<u32>;
@@ -9,7 +9,7 @@
   let token = min(ids[n], V - 1u);
   var before = n;
   var matched = false;
-  // Eight tokens per iteration, because llvmpipe silently ends a shader's loops after a total of 65,535 iterations.
+  // Each iteration handles eight tokens, because llvmpipe silently ends a shader's loops after a total of 65,535 iterations.
   while (before > 0u && !matched) {
 //! for k in 0..8
     if (before > 0u && !matched) {

@@ -1,5 +1,5 @@
-// Looks up rows of a table by id. For the gradient of the table, tokens with the same id are linked and summed in order, so
-// that it is deterministic and needs no atomics.
+// Looks up rows of a table by id. For the gradient of the table, the tokens with the same id are linked into a list and their
+// gradients are added in order, so that the result is deterministic and no atomics are needed.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
 import { itemsOf, rowParts } from "../row_parts.ts";
@@ -9,7 +9,7 @@ import { embeddingBackwardSimd, embeddingSimd } from "./simd.ts";
 import startWgsl from "./start.wgsl" with { type: "text" };
 import sumWgsl from "./sum.wgsl" with { type: "text" };
 
-/** Attributes of the gradient; its inputs are ids, dy and an optional addend. */
+/** Attributes of the operation that computes the gradient of the table. Its inputs are ids, dy and an optional addend. */
 export interface EmbeddingBackwardAttrs {
   /** Number of rows of the table, V. */
   readonly rows: number;

@@ -1,5 +1,5 @@
 // The embedding and the gradient of its table in WebAssembly. A block computes some columns of the table's gradient by adding
-// the rows of all tokens in order, so that the sums do not depend on the number of threads.
+// the rows of dy for all tokens in order, so that the sums do not depend on the number of threads.
 import { bytePhase, copyPhase } from "../../src/graph/simd_copy.ts";
 import type { Simd } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";
@@ -7,7 +7,7 @@ import { element, f32x4, type Func, type I32, i32, int, load, select } from "../
 import { eachStrip, STRIP } from "../simd/columns.ts";
 import { rowGroups } from "../simd/rows.ts";
 
-/** The table row of token n. An id past the end of the table selects the last row. */
+/** Returns the index of the table row that token n selects. An id past the end of the table selects the last row. */
 function rowOf(f: Func, ids: I32, n: I32, rows: number): I32 {
   const id = f.let(load("i32", element(ids, n)));
   return f.let(select(i32.ltU(id, rows), id, int(rows - 1)));

@@ -1,4 +1,5 @@
-// Initial values: the gradient of the table is set to zero or to the addend, and no token has a successor yet.
+// Writes initial values: the gradient of the table becomes zero or the addend, and next[n] becomes TOKENS, which means that
+// token n has no successor yet.
 @group(0) @binding(0) var<storage, read_write> dtable: array<Item>;
 @group(0) @binding(1) var<storage, read_write> next: array<u32>;
 //! if ADDEND

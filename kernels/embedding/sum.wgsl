@@ -12,7 +12,7 @@
   if (first[token] == 0u) { return; }
   var sum = Item(0f);
   var n = token;
-  // Eight tokens per iteration, as in chain.wgsl.
+  // Each iteration handles eight tokens, as in chain.wgsl.
   while (n < TOKENS) {
 //! for k in 0..8
     if (n < TOKENS) {

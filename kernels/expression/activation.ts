@@ -3,7 +3,9 @@ import { errorFunction, type Expression, max, plus, sigmoid, tanh, times, variab
 
 const x = variable("x");
 
-/** Feed-forward activations by name; `as Expression` states their types for package registries, which do not infer them. */
+/**
+ * Feed-forward activations, keyed by name. `as Expression` states their types, because package registries do not infer types.
+ */
 export const ACTIVATIONS = {
   /** x Phi(x), with the exact distribution function Phi of the standard normal (Hendrycks and Gimpel 2016). */
   gelu: times(times(0.5, x), plus(1, errorFunction(times(Math.SQRT1_2, x)))) as Expression,

@@ -1,5 +1,6 @@
-// Interval arithmetic on expressions: the range of an expression, given an interval for each of its variables. It tells which
-// tiles of an attention matrix a mask hides or keeps as a whole, without evaluating the mask for every pair.
+// Interval arithmetic on expressions: computes a range that contains all values of an expression, given an interval for each
+// variable. The range of a mask shows which tiles of an attention matrix the mask hides or keeps as a whole, without
+// evaluating the mask for every pair.
 import { type Binary, entryAt, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
 
 /** An interval, both ends included. */
@@ -10,7 +11,10 @@ export type TableValues = Readonly<Record<string, ArrayLike<number> | undefined>
 
 /** Any value, including NaN. Comparisons with these bounds are all false, so that nothing is inferred from them. */
 const ANY: Bounds = [NaN, NaN];
-/** Maximum number of table entries that are searched for their range; a larger part of a table is treated as unbounded. */
+/**
+ * Maximum number of table entries that are searched for their minimum and maximum. A larger part of a table is treated as
+ * unbounded.
+ */
 const MOST_ENTRIES = 1 << 16;
 
 const isAny = ([a, b]: Bounds): boolean => Number.isNaN(a) || Number.isNaN(b);
@@ -35,7 +39,7 @@ function unaryBounds(f: Unary, x: Bounds): Bounds {
 }
 
 function binaryBounds(f: Binary, a: Bounds, b: Bounds): Bounds {
-  // Infinities may give NaN (infinity minus infinity, 0 times infinity): bounds hold for finite numbers only.
+  // Infinities may give NaN (infinity minus infinity, 0 times infinity): bounds are computed only if all ends are finite.
   const corners = (g: (x: number, y: number) => number): Bounds => {
     if (![...a, ...b].every(Number.isFinite)) return ANY;
     const values = a.flatMap((x) => b.map((y) => g(x, y)));
@@ -91,8 +95,8 @@ function lookupBounds(
 }
 
 /**
- * Bounds on the values of an expression whose variables lie in the intervals of `box`. They are wider than necessary if a
- * variable occurs more than once.
+ * Returns bounds on the values of an expression whose variables lie in the intervals of `box`. The bounds may be wider than
+ * necessary if a variable occurs more than once.
  *
  * @example
  * ```ts

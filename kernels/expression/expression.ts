@@ -1,6 +1,6 @@
 // A small language of scalar expressions. WGSL (wgsl.ts), WebAssembly (wasm.ts), a JavaScript function and the derivative are
-// generated from an expression, so that no derivative is written by hand. Activations, element-wise operations, epilogues
-// and attention's score modifiers are written in it. Every device evaluates an expression as JavaScript does, NaN and
+// generated from an expression, so that no derivative is written by hand. Activations, element-wise operations, epilogues and
+// attention's score modifiers are written in this language. Every device evaluates an expression as JavaScript does, NaN and
 // infinities included; only the sign of a zero depends on the device.
 import { UserError } from "../../src/base/errors.ts";
 import { erf } from "./erf.ts";
@@ -77,8 +77,8 @@ export const absolute = (x: Term): Expression => unary("abs", x);
 export const floor = (x: Term): Expression => unary("floor", x);
 /**
  * An entry of a table of the given shape. On every device, each index is rounded towards zero and clamped to its dimension:
- * NaN and negative indices read the first entry, indices past the end the last. The flat index is computed in integers,
- * because a table may have more entries than float32 can represent exactly.
+ * NaN and negative indices read the first entry, and indices past the end read the last entry. The flat index is computed in
+ * integers, because a table may have more entries than float32 can represent exactly.
  */
 export const lookup = (table: string, shape: readonly number[], ...indices: Term[]): Expression => {
   if (indices.length !== shape.length) {
@@ -119,7 +119,7 @@ const HOST2: Record<Binary, (a: number, b: number) => number> = {
   "==": (a, b) => Number(a === b),
 };
 
-/** Folds constants and applies identities that hold for every x. 0 x is kept, because it is NaN if x is not finite. */
+/** Folds constants and applies identities that hold for every x. 0 * x is kept, because it is NaN if x is not finite. */
 function fold(e: Expression): Expression {
   if (e.kind === "unary" && e.x.kind === "number") return wrap(HOST[e.f](e.x.value));
   if (e.kind !== "binary") return e;
@@ -156,8 +156,8 @@ function unaryDerivative(f: Unary, x: Expression): Expression {
 }
 
 /**
- * The condition under which a derivative `d` is 0 because the selected branch does not depend on the variable: the number 0
- * if that is never so, 1 if always.
+ * Returns the condition under which a derivative `d` is 0 because the selected branch does not depend on the variable. The
+ * condition is the number 0 if it never holds, and the number 1 if it always holds.
  */
 function zeroWhere(d: Expression): Expression {
   const [never, always] = [wrap(0), wrap(1)];
@@ -187,8 +187,8 @@ function scaled(d: Expression, factor: (d: Expression) => Expression): Expressio
 }
 
 /**
- * The derivative de/dx for the variable x called `name`, as an expression. Comparisons, conditions of selects and lookups
- * are treated as constants. A branch that does not depend on the variable has the derivative 0, even if the chain rule
+ * Returns the derivative de/dx as an expression, where x is the variable called `name`. Comparisons, conditions of selects and
+ * lookups are treated as constants. A branch that does not depend on the variable has the derivative 0, even if the chain rule
  * multiplies it by an infinite factor.
  */
 export function derivative(e: Expression, name: string): Expression {
@@ -265,7 +265,10 @@ export function lookupsOf(e: Expression): Lookup[] {
   return [...lookups.values()];
 }
 
-/** Replaces each subexpression for which `change` returns an expression, from the root down; undefined keeps it. */
+/**
+ * Replaces each subexpression for which `change` returns an expression. `change` is first called for the root; if it returns
+ * undefined for a subexpression, it is called for the parts of that subexpression.
+ */
 export function replace(e: Expression, change: (part: Expression) => Expression | undefined): Expression {
   const changed = change(e);
   if (changed) return changed;
@@ -285,12 +288,12 @@ export function replace(e: Expression, change: (part: Expression) => Expression 
   }
 }
 
-/** The expression with a variable replaced by another expression. */
+/** Returns the expression in which the variable called `name` is replaced by another expression. */
 export function substitute(e: Expression, name: string, by: Term): Expression {
   return replace(e, (part) => part.kind === "variable" && part.name === name ? wrap(by) : undefined);
 }
 
-/** The text of the flat index, ((i0 * n1 + i1) * n2 + i2); `text` gives the text of each index i. */
+/** Returns the text of the flat index of a lookup, such as ((i0 * n1 + i1) * n2 + i2). `text` returns the text of one index. */
 export function flatIndex(
   { shape, indices }: Lookup,
   text: (x: Expression, size: number) => string,
@@ -307,7 +310,10 @@ export const expressionKey = (e: Expression): string => toJavaScript(e);
 /** True if two expressions have the same text. */
 export const sameExpression = (a: Expression, b: Expression): boolean => toJavaScript(a) === toJavaScript(b);
 
-/** The 0-based position that an index selects in a dimension of `size` entries, rounded and clamped as in `lookup`. */
+/**
+ * Returns the 0-based position that an index selects in a dimension of `size` entries. The index is rounded and clamped as in
+ * `lookup`.
+ */
 export const entryAt = (index: number, size: number): number =>
   index >= 1 ? Math.min(Math.trunc(index), size - 1) : 0;
 
@@ -334,13 +340,14 @@ function toJavaScript(e: Expression): string {
   }
 }
 
-/** An argument of a compiled expression: a number for a variable, an array of the flat entries for a table. */
+/** An argument of a compiled expression: a number for a variable, or an array of a table's entries in flat order. */
 export type Argument = number | ArrayLike<number>;
 
 const compiled = new Map<string, (...values: Argument[]) => number>();
 
 /**
- * Compiles the expression to a function in float64. Its parameters are the variables and tables in `names`, in that order.
+ * Compiles the expression to a function that computes in float64. Its parameters are the variables and tables in `names`, in
+ * that order.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Expressions as text, such as "score - slope[h] * (i - j)". The text is parsed by precedence climbing into the tree of
-// expression.ts; a tree is printed so that its text parses to the same tree.
+// Expressions as text, such as "score - slope[h] * (i - j)". `parseExpression` parses text into a tree of type `Expression` by
+// precedence climbing. `formatExpression` prints a tree as text that parses to the same tree.
 import { closestString, UserError } from "../../src/base/errors.ts";
 import * as e from "./expression.ts";
 import type { Expression } from "./expression.ts";
@@ -14,7 +14,10 @@ export interface ExpressionNames {
   readonly what?: string;
 }
 
-/** x^y: a product for an integer y, a product times sqrt(x) for a half-integer, else e^(y ln x), which is NaN for x < 0. */
+/**
+ * Returns x^y. If |y| is a constant integer, x^|y| is a product; if |y| is a constant half-integer, a product times sqrt(x).
+ * For any other y, and if |y| exceeds `MOST_FACTORS`, x^y is e^(y ln x), which is NaN for x < 0.
+ */
 function power(x: Expression, y: Expression): Expression {
   if (y.kind !== "number") return e.exp(e.times(y, e.log(x)));
   const size = Math.abs(y.value);
@@ -62,7 +65,7 @@ const FUNCTIONS: Readonly<Record<string, Operation>> = {
 const CONSTANTS: Readonly<Record<string, number>> = { NaN, Infinity, pi: Math.PI };
 
 interface Infix {
-  /** Precedence: higher binds tighter. */
+  /** Precedence of the operator. An operator with a higher precedence binds tighter. */
   readonly power: number;
   readonly right?: true;
   readonly of: (a: Expression, b: Expression) => Expression;
@@ -101,7 +104,7 @@ interface Token {
 /** Maximum nesting depth of parentheses, calls, conditions and signs; a deeper expression could overflow the stack. */
 const MOST_NESTED = 200;
 
-/** Maximum length of an expression: compiling the kernel of a longer one could exhaust memory. */
+/** Maximum number of characters in an expression. Compiling the kernel of a longer expression could exhaust memory. */
 const MOST_CHARACTERS = 4_000;
 
 function tokensOf(text: string, fail: (at: number, message: string) => never): Token[] {
@@ -139,8 +142,8 @@ const HINTS: Readonly<Record<string, string>> = {
  * max, pow, clamp(x, low, high) and where(condition, a, b). Operators have the same precedence as in JavaScript. The
  * derivative of ceil, round, floor and comparisons is 0.
  *
- * @throws {UserError} if the text is not an expression. The message gives the column, from 1, and suggests a similar name
- * for an unknown one
+ * @throws {UserError} if the text is not an expression. The message gives the column, counted from 1. If a name is unknown,
+ * the message suggests a similar name
  *
  * @example
  * ```ts
@@ -268,7 +271,10 @@ export function parseExpression(text: string, names: ExpressionNames = {}): Expr
   return parsed;
 }
 
-/** Precedence of an expression when printed. */
+/**
+ * Returns the precedence of the outermost operator in a printed expression, or Infinity if the expression never needs
+ * parentheses.
+ */
 function powerOf(x: Expression): number {
   if (x.kind === "select") return CONDITION;
   if (x.kind === "binary") return INFIX[x.f]?.power ?? Infinity;

@@ -1,25 +1,35 @@
-// Elementary functions of four floats at once, in WebAssembly: polynomials with errors below 2 units in the last place. NaN,
-// infinities, overflow and underflow give the results of JavaScript, whether or not multiply-adds are fused.
+// Elementary functions of four floats at once, in WebAssembly. They use polynomials, with errors below 2 units in the last
+// place. For NaN, infinities, overflow and underflow, they return what JavaScript returns, whether or not multiply-adds are
+// fused.
 import { f32x4, type Func, i32x4, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
 
-/** A function of each lane of a vector. */
+/** Writes code that applies a function to each lane of a vector. */
 export type VectorFunction = (f: Func, x: V128) => V128;
 
-/** The value of a polynomial at x. Its coefficients are listed from the highest power down to the constant. */
+/** Returns the value of a polynomial at x. The coefficients are listed from the highest power down to the constant. */
 const polynomial = (x: Local<"v128">, [first, ...rest]: readonly number[]): V128 =>
   rest.reduce<V128>((sum, c) => f32x4.madd(sum, x, c), f32x4.splat(first));
 
 /** Adding this to a number below 2^22 rounds the number to an integer, which is then in the low bits of the sum. */
 const ROUND = 1.5 * 2 ** 23;
 const ROUND_BITS = 0x4b400000;
-/** ln 2 as a sum of two numbers: products of small integers with the first are exact, and the second is the remainder. */
+/**
+ * Two numbers whose sum is ln 2. Products of small integers with the first number are exact; the second number is the
+ * remainder.
+ */
 const LN2 = [0.693359375, -2.12194440e-4] as const;
-/** e^r for |r| <= ln(2) / 2. These polynomials and those of `erf` are fitted by tests/kernels/fit_polynomials.ts. */
+/**
+ * Coefficients of a polynomial for e^r with |r| <= ln(2) / 2. tests/kernels/fit_polynomials.ts fits this polynomial, the next
+ * one and those of `erf`.
+ */
 const EXP = [0.00138146023, 0.00836871564, 0.0416683890, 0.166665211, 0.499999940, 1, 1];
-/** 2^r for |r| <= 1/2. */
+/** Coefficients of a polynomial for 2^r with |r| <= 1/2. */
 const EXP2 = [0.000153211542, 0.00133901613, 0.00961852632, 0.0555036217, 0.240226477, Math.LN2, 1];
 
-/** Splits e^x into m 2^n; n is in the low bits of a float. x must be between -126 and 126, or NaN, for which m is NaN. */
+/**
+ * Splits e^x into m 2^n. The integer n is in the low bits of the returned float. x must be between -126 and 126, or NaN; if x
+ * is NaN, m is NaN.
+ */
 function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
   const n = f.let(f32x4.madd(x, Math.LOG2E, ROUND));
   const whole = f.let(f32x4.sub(n, ROUND));
@@ -27,10 +37,10 @@ function expParts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
   return { m: polynomial(r, EXP), n };
 }
 
-/** 2^n for integers n. */
+/** Returns 2^n for integers n from -126 to 127. */
 const powerOfTwo = (n: V128): V128 => i32x4.shl(i32x4.add(n, 127), 23);
 
-/** e^x, accurate even if the result is denormal. */
+/** Returns e^x, accurately even if the result is denormal. */
 export function exp(f: Func, x: V128): V128 {
   // pmin and pmax with a constant on the right keep NaN. The power of two is a product of two factors, because its exponent
   // may lie outside the range of normal numbers.
@@ -40,20 +50,20 @@ export function exp(f: Func, x: V128): V128 {
   return f32x4.mul(f32x4.mul(m, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
 }
 
-/** e^x for x <= 88, faster than `exp`: results below 2^-126.5 are 0. */
+/** Returns e^x for x <= 88. This function is faster than `exp`, but results below 2^-126.5 become 0. */
 export function expOfNegative(f: Func, x: V128): V128 {
   const { m, n } = expParts(f, f.let(f32x4.pmax(x, -88)));
   return f32x4.mul(m, powerOfTwo(n));
 }
 
-/** Splits 2^x into m 2^n as `expParts` does; this is faster, because the remainder x - n is exact. */
+/** Splits 2^x into m 2^n in the same form as `expParts` splits e^x. This is faster, because the remainder x - n is exact. */
 function exp2Parts(f: Func, x: Local<"v128">): { m: V128; n: Local<"v128"> } {
   const n = f.let(f32x4.add(x, ROUND));
   const r = f.let(f32x4.sub(x, f32x4.sub(n, ROUND)));
   return { m: polynomial(r, EXP2), n };
 }
 
-/** 2^x for x between -126 and 127. The result for NaN is an arbitrary number. */
+/** Returns 2^x for x between -126 and 127. The result for NaN is an arbitrary number. */
 function exp2Inside(f: Func, x: V128): V128 {
   const { m, n } = exp2Parts(f, f.let(x));
   return i32x4.add(m, i32x4.shl(n, 23));
@@ -62,7 +72,9 @@ function exp2Inside(f: Func, x: V128): V128 {
 const SQRT_HALF_BITS = 0x3f3504f3;
 const LEAST_NORMAL = 2 ** -126;
 
-/** Natural logarithm. Source: FreeBSD e_logf.c (Sun Microsystems, 1993): x = 2^n (1 + y), s = y / (2 + y). */
+/**
+ * Returns the natural logarithm. Source: FreeBSD e_logf.c (Sun Microsystems, 1993), with x = 2^n (1 + y) and s = y / (2 + y).
+ */
 export function log(f: Func, x: V128): V128 {
   x = f.let(x);
   const tiny = f.let(f32x4.lt(x, LEAST_NORMAL));
@@ -89,7 +101,7 @@ export function log(f: Func, x: V128): V128 {
 const SIGN = 0x80000000;
 const signOf = (x: V128): V128 => v128.and(x, i32x4.splat(SIGN));
 
-/** Hyperbolic tangent. Source of the polynomial near 0: Cephes tanhf. */
+/** Returns the hyperbolic tangent. Source of the polynomial near 0: Cephes tanhf. */
 export function tanh(f: Func, x: V128): V128 {
   x = f.let(x);
   const a = f.let(f32x4.abs(x));
@@ -113,7 +125,7 @@ export function tanh(f: Func, x: V128): V128 {
   return v128.or(v128.select(f32x4.ge(a, 0.625), far, near), signOf(x));
 }
 
-/** 1 / (1 + e^-x), accurate even if the result is denormal. */
+/** Returns 1 / (1 + e^-x), accurately even if the result is denormal. */
 export function sigmoid(f: Func, x: V128): V128 {
   x = f.let(x);
   const e = f.let(exp(f, v128.or(x, i32x4.splat(SIGN))));
@@ -122,7 +134,10 @@ export function sigmoid(f: Func, x: V128): V128 {
   return v128.select(f32x4.ge(x, 0), f32x4.sub(1, y), f32x4.nmadd(e, y, e));
 }
 
-/** The error function. With a = |x| it is a + a P(a^2) for small a and 1 - 2^(a Q(a)) for larger a, with the sign of x. */
+/**
+ * Returns the error function of x. With a = |x|, erf(a) is computed as a + a P(a^2) for small a and as 1 - 2^(a Q(a)) for
+ * larger a, where P and Q are polynomials. The result gets the sign of x.
+ */
 export function erf(f: Func, x: V128): V128 {
   x = f.let(x);
   const a = f.let(f32x4.abs(x));
@@ -155,8 +170,8 @@ export function erf(f: Func, x: V128): V128 {
 }
 
 /**
- * 1 + erf(x), as used in GELU, from 1 - erf(a) = 2^(a Q(a)) with a = |x|; this is faster than a call of `erf`. The absolute
- * error is at most 1.5e-7.
+ * Returns 1 + erf(x), which GELU uses. It is computed from 1 - erf(a) = 2^(a Q(a)) with a = |x| and a polynomial Q, which is
+ * faster than a call of `erf`. The absolute error is at most 1.5e-7.
  */
 export function onePlusErf(f: Func, x: V128): V128 {
   x = f.let(x);

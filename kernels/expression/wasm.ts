@@ -1,4 +1,5 @@
-// Expressions in WebAssembly, four values at once. A subexpression that occurs more than once is computed once.
+// Writes WebAssembly code that computes an expression for four values at once. A subexpression that occurs more than once is
+// computed once.
 import { f32x4, type Func, i32x4, type V128, v128 } from "../../src/wasm/mod.ts";
 import {
   type Binary,
@@ -35,13 +36,16 @@ export type VectorTables = Readonly<Record<string, (flatIndex: V128) => V128>>;
  * Writes the code that computes an expression in each lane. Up to rounding, the values are those of JavaScript, including
  * NaN and infinities. A product that is added or subtracted becomes one multiply-add.
  *
- * @returns the code of the value; store it in a local variable (`f.let`) if it is used more than once
+ * @returns the code that computes the value. Store the value in a local variable (`f.let`) if it is used more than once
  */
 export function toWasm(e: Expression, f: Func, variables: VectorVariables, tables: VectorTables = {}): V128 {
   return writer(e, f, variables, tables).value(e);
 }
 
-/** Like `toWasm`, but returns a mask: lanes in which the expression is not 0 (NaN included) are all ones, others zeros. */
+/**
+ * Like `toWasm`, but returns a mask: the bits of a lane are all ones if the expression is not 0 there (NaN included), else all
+ * zeros.
+ */
 export function toWasmCondition(
   e: Expression,
   f: Func,
@@ -51,7 +55,9 @@ export function toWasmCondition(
   return writer(e, f, variables, tables).holds(e);
 }
 
-/** The number of times that each subexpression occurs in distinct subexpressions, keyed by `expressionKey`. */
+/**
+ * Returns the number of times that each subexpression occurs as a part of distinct subexpressions, keyed by `expressionKey`.
+ */
 function usesOf(e: Expression): ReadonlyMap<string, number> {
   const uses = new Map<string, number>();
   const visit = (x: Expression): void => {
@@ -68,7 +74,10 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
   const uses = usesOf(root);
   const isShared = (e: Expression): boolean => uses.get(expressionKey(e))! > 1;
   const kept = new Map<string, V128>();
-  /** The result of `write`, which is stored in a local variable if the subexpression occurs more than once. */
+  /**
+   * Returns the result of `write`. If the subexpression `e` occurs more than once, the result is stored in a local variable,
+   * and later calls return that variable.
+   */
   const once = (e: Expression, write: () => V128): V128 => {
     const key = expressionKey(e);
     const known = kept.get(key);
@@ -79,7 +88,10 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     kept.set(key, local);
     return local;
   };
-  /** The operands of a product; undefined for other expressions and for a product that is stored in a local variable. */
+  /**
+   * Returns the operands of a product, or undefined for other expressions and for a product that is stored in a local
+   * variable.
+   */
   const factors = (e: Expression): [V128, V128] | undefined =>
     e.kind === "binary" && e.f === "*" && !isShared(e) ? [value(e.a), value(e.b)] : undefined;
 
@@ -136,7 +148,7 @@ function writer(root: Expression, f: Func, variables: VectorVariables, tables: V
     });
   }
 
-  /** A mask of the lanes for which an expression is not 0. */
+  /** Returns a mask of the lanes in which an expression is not 0. */
   function holds(e: Expression): V128 {
     if (e.kind !== "binary" || !isComparison(e.f)) return f32x4.ne(value(e), 0);
     const compare = COMPARISONS[e.f];

@@ -1,6 +1,6 @@
-// Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga rejects such constants.
-// Therefore NaN is recognised by its bits, min, max, clamp and comparisons handle NaN explicitly, non-finite constants are
-// computed at run time, and terms that a compiler could cancel (x - x) are disguised.
+// Writes expressions as WGSL text. A WGSL compiler may assume that no number is NaN or infinite, and naga rejects such
+// constants. Therefore NaN is recognised by its bits; min, max, clamp and comparisons handle NaN explicitly; non-finite
+// constants are computed at run time; and terms that a compiler could cancel (x - x) are disguised.
 import { maximum } from "../../src/base/extremes.ts";
 import { expressionKey, flatIndex, lookupsOf, partsOf, variablesOf } from "./expression.ts";
 import type { Binary, Expression } from "./expression.ts";
@@ -17,7 +17,10 @@ const FUNCTIONS: Partial<Record<string, string>> = {
   "==": "f32_equals",
 };
 
-/** Constants larger than this, or smaller than its inverse, could overflow or underflow if a compiler combined them. */
+/**
+ * Constants whose absolute value is above `ORDINARY` or below 1 / `ORDINARY` could overflow or underflow if a compiler
+ * combined them.
+ */
 const ORDINARY = 1e9;
 
 const NONE: ReadonlySet<string> = new Set();
@@ -29,8 +32,8 @@ function heightOf(e: Expression): number {
 }
 
 /**
- * The text of an operand of `e`, disguised so that a compiler cannot tell its value. The second argument of `opaque_f32`
- * differs from those in the expressions that contain `e` or that `e` contains.
+ * Returns the text of an operand of `e`, disguised so that a compiler cannot infer its value. The second argument of
+ * `opaque_f32` is different in `e`, in the expressions that contain `e` and in the expressions that `e` contains.
  */
 const opaque = (e: Expression, text: string, second = true): string =>
   `opaque_f32(${text}, ${2 * heightOf(e) + Number(second)}u)`;
@@ -72,8 +75,8 @@ function termsOf(e: Expression, sign = 1): TermOfSum[] {
 }
 
 /**
- * True if a compiler that factors a + b, or a weighted mean, could turn infinity minus infinity into a number. Terms of the
- * same sign whose powers are both odd or both even (x + x^3) are safe.
+ * True if a compiler that factors the sum a + b, or rewrites it as a weighted mean, could turn infinity minus infinity into a
+ * number. Terms of the same sign whose powers are both odd or both even (x + x^3) are safe.
  */
 function cancels(a: Expression, b: Expression): boolean {
   const second = termsOf(b);
@@ -136,7 +139,7 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
   const hidden = f === "+" || f === "-"
     ? cancels(a, f === "-" ? { kind: "unary", f: "neg", x: b } : b)
     : simplifies(f, a, b);
-  // A compiler would simplify 0 x to 0 and evaluate x / 0 itself.
+  // A compiler would simplify 0 * x to 0, and would evaluate x / 0 at compile time.
   const scales = f === "*" || f === "/";
   const operand = (x: Expression, hide: boolean, second: boolean): string => {
     if (scales && x.kind === "number" && x.value === 0) return "f32_of_bits(0u)";
@@ -146,7 +149,8 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
 }
 
 /**
- * The expression as WGSL text, in f32 variables of the same names. The shader must include `WGSL_FUNCTIONS`.
+ * Returns the expression as WGSL text. Its variables become f32 variables of the same names. The shader must include
+ * `WGSL_FUNCTIONS`.
  *
  * @param never names of the variables that are never NaN
  */
@@ -170,7 +174,7 @@ export function toWgsl(e: Expression, never: ReadonlySet<string> = NONE): string
   }
 }
 
-/** The flat index of a lookup, as WGSL text of type u32. */
+/** Returns the flat index of a lookup, as WGSL text of type u32. */
 export function toWgslIndex(e: Extract<Expression, { kind: "lookup" }>, never = NONE): string {
   return flatIndex(e, (x, size) => {
     if (size === 1) return "0u";
@@ -179,7 +183,7 @@ export function toWgslIndex(e: Extract<Expression, { kind: "lookup" }>, never = 
   }, "u");
 }
 
-/** WGSL text of type bool that is true if the expression is not 0, for masks and for conditions of selects. */
+/** Returns WGSL text of type bool that is true if the expression is not 0, for masks and for conditions of selects. */
 export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE): string {
   const text = (x: Expression) => toWgslCondition(x, never);
   const sure = (x: Expression): boolean =>

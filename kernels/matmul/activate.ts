@@ -26,8 +26,8 @@ interface Activated {
 }
 
 /**
- * The function (y, pre, addend, row, rows, vectors, last) that replaces sums in y by act(sum) + addend: `vectors` vectors of
- * each of `rows` rows, and if `last` is not 0, also the `rest` values at the end of each row.
+ * Returns the function (y, pre, addend, row, rows, vectors, last) that replaces sums in y by act(sum) + addend. It processes
+ * `vectors` vectors in each of `rows` rows and, if `last` is not 0, also the `rest` values at the end of each row.
  */
 function activatedRows(module: Module, of: Activated): FunctionRef {
   return module.func(

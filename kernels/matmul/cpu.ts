@@ -4,7 +4,7 @@ import { ACTIVATIONS } from "../expression/activation.ts";
 import { toFunction } from "../expression/expression.ts";
 import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
 
-/** A transposed copy of a matrix [rows, columns]. */
+/** Returns a transposed copy of the matrix [rows, columns] that starts at `offset` in x. */
 function transposed(x: Floats, offset: number, rows: number, columns: number): Floats {
   const out = new (x.constructor as Float64ArrayConstructor)(rows * columns);
   for (let r = 0; r < rows; r++) {
@@ -14,8 +14,8 @@ function transposed(x: Floats, offset: number, rows: number, columns: number): F
 }
 
 /**
- * y[m, n] = sum_k a[m, k] b[n, k]; the rows of both operands are along k. Results are computed in blocks of 4 x 4, which take
- * 16 products for every 8 values read. Sums are float64, in the order of k.
+ * Computes y[m, n] = sum_k a[m, k] b[n, k]. Results are computed in blocks of 4 x 4, which need 16 multiplications for every 8
+ * values that are read. Sums are computed in float64, in the order of k.
  */
 function product(a: Floats, b: Floats, y: Floats, M: number, N: number, K: number): void {
   const fullM = M - M % 4;

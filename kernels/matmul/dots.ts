@@ -17,7 +17,7 @@ import { BLOCK, divided, labelOf, operandsOf, type Product } from "./product.ts"
 import { loadPart } from "../simd/vectors.ts";
 import { PARAMS, storePart } from "./tiles.ts";
 
-/** The phase that multiplies a few rows by a transposed b. */
+/** Returns the phase that multiplies a few rows by a transposed b. */
 export function dots(p: Product): Simd {
   const { batch, M, N, K } = p;
   const width = M === 1 ? 8 : 4;
@@ -48,7 +48,7 @@ export function dots(p: Product): Simd {
   return { phases: [{ label: labelOf(p), blocks: batch * groups, kernel }] };
 }
 
-/** Dot products of all rows of a with rows of b. */
+/** Describes the dot products of all rows of a with some rows of b. */
 interface Dots {
   /** Number of rows of a. */
   readonly rows: number;
@@ -60,8 +60,8 @@ interface Dots {
 }
 
 /**
- * The function (a, b, bias, addend, y, row, strips) that computes y = a b^T for a few rows of a. The rows of both operands are
- * along k, and each row of b is read from memory once.
+ * Returns the function (a, b, bias, addend, y, row, strips) that computes y = a b^T + bias + addend for a few rows of a. A row
+ * of a or b holds its values along k, and each row of b is read from memory once.
  */
 function rowsOfDots(module: Module, dots: Dots): FunctionRef {
   const { rows, columns, K, bias: hasBias, addend: hasAddend } = dots;

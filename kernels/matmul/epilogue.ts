@@ -1,4 +1,5 @@
-// A product as a BLAS computes it, x = op(a) op(b), and the phase that then computes y = act(x + bias) + addend.
+// Describes the product x = op(a) op(b), which a BLAS can compute, and the phase that then computes y = act(x + bias) +
+// addend.
 import type { Phase, PlainProduct } from "../../src/graph/simd.ts";
 import { type Call, sizeOf } from "../../src/graph/tensor.ts";
 import { element, f32x4, i32, load, type V128 } from "../../src/wasm/mod.ts";

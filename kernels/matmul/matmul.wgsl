@@ -1,9 +1,9 @@
-// y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes according to TRANS_A and TRANS_B.
-// There are two schedules. On a hardware GPU, TILED keeps a tile of each operand in workgroup memory. On a software adapter,
-// every invocation computes TM x TN results in registers, directly from storage, which is several times faster there. Loading
-// four values costs it little more than loading one, so operands whose rows have a multiple of 4 values are read as vec4f
-// (VECTOR_A, VECTOR_B, VECTOR_Y). If b is too large for one binding, a dispatch computes only N of the product's COLUMNS,
-// starting at column FIRST.
+// y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes according to TRANS_A and TRANS_B. There are
+// two schedules. On a hardware GPU, TILED keeps a tile of each operand in workgroup memory. On a software adapter, every
+// invocation computes TM x TN results in registers, directly from storage, which is several times faster there. Loading four
+// values takes little longer there than loading one value, so operands whose rows have a multiple of 4 values are read as
+// vec4f (VECTOR_A, VECTOR_B, VECTOR_Y). If b is too large for one binding, a dispatch computes only N of the product's
+// COLUMNS, starting at column FIRST.
 //! insert FUNCTIONS
 @group(0) @binding(1) var<storage, read> a: array<ItemA>;
 @group(0) @binding(2) var<storage, read> b: array<ItemB>;
@@ -71,7 +71,7 @@ fn finish(i: u32, n: u32, sum: Out) {
 //! end
   y[i] = x;
 }
-/** Stores row m, columns n to n + 3. */
+/** Stores the four sums of row m, columns n to n + 3. */
 fn store(batch: u32, m: u32, n: u32, sums: vec4f) {
   if (m >= M || n >= N) { return; }
   let column = FIRST + n;
@@ -101,7 +101,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var c$r_1 = vec4f();
 //! end
   for (var k0 = 0u; k0 < K; k0 += 8u) {
-    // Neighbouring lanes read neighbouring values: along k if the rows of the operand are along k, else across k.
+    // Neighbouring lanes read values that are adjacent in storage: values with consecutive k if the rows of the operand run
+    // along k, else values with the same k.
 //! for t in 0..8
     {
 //! if TRANS_A
@@ -166,7 +167,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 //! end
 //! end
   for (var k = 0u; k < K; k += UNROLL) {
-    // a$i_$q holds four rows of a at k + q, b$q four columns of b. Few of the latter are live at a time, to stay in registers.
+    // a$i_$q holds four rows of a at k + q, and b$q holds four columns of b at k + q. Only a few b$q are live at a time, so
+    // that they stay in registers.
 //! for i in 0..TM/4
 //! if VECTOR_A && !TRANS_A
 //! for s in 0..4

@@ -1,4 +1,5 @@
-// Matrix products with either operand transposed or not, batched or not, with fused bias, activation and addition.
+// Matrix products of single matrices or of batches. Each operand can be transposed; a bias, an activation and an addition can
+// be fused.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
@@ -13,8 +14,8 @@ import { matmulSimd } from "./simd.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
 
 /**
- * Constants of the schedule that keeps results in registers. Each invocation computes 12 x 16 results, or fewer if the product
- * has fewer rows or columns, or is too small to give each lane of a few processors a tile.
+ * Returns the constants of the schedule that keeps results in registers. Each invocation computes 12 x 16 results, or fewer if
+ * the product has fewer rows or columns, or is too small to give each lane of a few processors a tile.
  */
 function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: MatmulAttrs) {
   const TM = [4, 8].find((rows) => rows >= M) ?? 12;
@@ -170,7 +171,8 @@ export interface MatmulOptions {
 }
 
 /**
- * Matrix product y = act(op(a) op(b) + bias) + addend, where op transposes the last two dimensions if `transA` or `transB`.
+ * Matrix product y = act(op(a) op(b) + bias) + addend, where op(a) transposes the last two dimensions of a if `transA` is set,
+ * and op(b) those of b if `transB` is set.
  *
  * @param a [..., M, K], or [..., K, M] with `transA`
  * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions equal those of a

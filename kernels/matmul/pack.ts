@@ -1,5 +1,5 @@
 // Packing: an operand of a product is copied into strips of a few columns, so that a tile reads memory in order. In a strip,
-// the columns' values for one k follow those for the previous k.
+// the values of all its columns for one k follow those for the previous k.
 import { element, type Func, type FunctionRef, type I32, i32 } from "../../src/wasm/mod.ts";
 import { type Int, int, load, type Local, type Module, v128 } from "../../src/wasm/mod.ts";
 import { smaller } from "../simd/rows.ts";
@@ -12,15 +12,15 @@ export interface Strips {
   readonly K: number;
   /** Stride between the rows of the operand as it is stored, in bytes. */
   readonly row: number;
-  /** True if the rows of the operand are along k, so that its shape is [columns, K]; false if it is [K, columns]. */
+  /** True if the operand is stored as [columns, K], false if it is stored as [K, columns]. */
   readonly alongK: boolean;
 }
 
-/** Packs an operand, in blocks that threads share. */
+/** Packs an operand in blocks, which are distributed over the threads. */
 export interface Packer {
   /** Number of blocks. */
   readonly blocks: number;
-  /** Number of values of the packed operand. */
+  /** Number of values in the packed operand, including the gaps between strips. */
   readonly size: number;
   /** Writes code that packs one block, or the entire operand if `block` is undefined. */
   readonly write: (f: Func, from: I32, to: I32, block?: I32) => void;
@@ -29,16 +29,22 @@ export interface Packer {
 /** Approximate number of values that a block packs. */
 const BLOCK = 2 ** 14;
 
-/** Number of unused values between strips. Without it, strips that are a multiple of 4096 bytes apart share L1 cache sets. */
+/**
+ * Number of unused values between strips. Without this gap, strips that are a multiple of 4096 bytes apart would share L1
+ * cache sets.
+ */
 export const GAP = 16;
 
-/** The packer of an operand. */
+/** Returns the packer of an operand. */
 export const packer = (strips: Strips): Packer => strips.alongK ? rowsPacker(strips) : columnsPacker(strips);
 
 const sizeOf = ({ groups, K }: Strips): number =>
   groups.reduce((sum, { room, count }) => sum + (room * K + GAP) * count, 0);
 
-/** Packs [K, columns]. A block packs some rows of all strips, so that the operand is read in order. */
+/**
+ * Returns a packer for an operand that is stored as [K, columns]. A block packs some rows of all strips, so that the operand
+ * is read in order.
+ */
 function columnsPacker(strips: Strips): Packer {
   const { groups, K, row } = strips;
   const size = sizeOf(strips);
@@ -61,7 +67,7 @@ function columnsPacker(strips: Strips): Packer {
   };
 }
 
-/** Packs [columns, K]. A block packs some strips. */
+/** Returns a packer for an operand that is stored as [columns, K]. A block packs some strips. */
 function rowsPacker(strips: Strips): Packer {
   const { groups, K, row } = strips;
   const [{ width, room, count }, ...rest] = groups;
@@ -107,7 +113,10 @@ function copyValues(f: Func, to: Local<"i32">, from: Local<"i32">, count: number
   }
 }
 
-/** The function (from, to, count, steps) that packs `steps` rows of `count` neighbouring strips of a matrix [K, columns]. */
+/**
+ * Returns the function (from, to, count, steps) that packs `steps` rows of `count` neighbouring strips of a matrix [K,
+ * columns].
+ */
 function packColumns(module: Module, { width, room, K, row }: Strip): FunctionRef {
   return module.func({ params: ["i32", "i32", "i32", "i32"] }, (f, from, to, count, steps) => {
     const end = f.let(i32.add(from, i32.mul(steps, row)));
@@ -143,7 +152,7 @@ function transpose(
   f.store(to, v128.shuffle(high[0], high[1], [2, 3, 6, 7]), offset + 3 * row);
 }
 
-/** The function (from, to, count) that packs `count` neighbouring strips of the transpose of a matrix [columns, K]. */
+/** Returns the function (from, to, count) that packs `count` neighbouring strips of the transpose of a matrix [columns, K]. */
 function packRows(module: Module, { width, room, K, row }: Strip): FunctionRef {
   const whole = K - K % 4;
   return module.func({ params: ["i32", "i32", "i32"] }, (f, from, to, count) => {
@@ -151,7 +160,7 @@ function packRows(module: Module, { width, room, K, row }: Strip): FunctionRef {
       const [source, target] = [f.let(from), f.let(to)];
       f.loop(0, whole, 4, () => {
         for (let first = 0; first < width; first += 4) {
-          // If the strip is narrower than a multiple of four, its last row is repeated.
+          // If the width of the strip is not a multiple of four, its last row is repeated.
           const rows = [0, 1, 2, 3].map((i) =>
             f.let(load("v128", source, row * Math.min(first + i, width - 1)))
           );

@@ -3,7 +3,7 @@ import type { Addresses } from "../../src/graph/simd.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
 import type { MatmulAttrs, MatmulSizes } from "./sizes.ts";
 
-/** Multiply-adds per block. A block takes about 5 microseconds. */
+/** Approximate number of multiply-adds per block. A block takes about 5 microseconds. */
 export const BLOCK = 2 ** 17;
 
 /** A product: its sizes, and whether it has a bias, an activation and an addend. */
@@ -35,7 +35,10 @@ export interface Operands {
   readonly pre: I32;
 }
 
-/** Splits `size` into ranges of equal size, a multiple of `unit` that is at most about `most`; the last may be shorter. */
+/**
+ * Splits 0 to `size` into ranges of equal length, except that the last may be shorter. The length is a multiple of `unit` and
+ * at most about `most`.
+ */
 export function rangesOf(size: number, most: number, unit: number): Range[] {
   const count = Math.ceil(size / Math.max(most, unit));
   const step = Math.ceil(size / count / unit) * unit;
@@ -45,11 +48,11 @@ export function rangesOf(size: number, most: number, unit: number): Range[] {
   );
 }
 
-/** The address of the value at a row and column of a matrix with the given number of columns, stored row by row. */
+/** Returns the address of the value at `row` and `column` of a matrix that has `columns` columns and is stored row by row. */
 const cornerOf = (base: I32, row: number, column: number, columns: number): I32 =>
   i32.add(base, 4 * (row * columns + column));
 
-/** The operands of product number `matrix` of the batch. */
+/** Returns the addresses of the operands for a part of the matrix with index `matrix` in the batch. */
 export function operandsOf(
   f: Func,
   p: Product,
@@ -82,8 +85,8 @@ export function operandsOf(
 export const labelOf = ({ M, N, K }: Product): string => `matmul ${M}x${N}x${K}`;
 
 /**
- * Divides a block's index by a number of blocks per group: returns the group, and the index within the group. `by` is undefined
- * if there is only one group.
+ * Returns the group to which a block belongs and the block's index within that group. `by` is the number of blocks per group,
+ * or undefined if there is only one group.
  */
 export function divided(f: Func, block: I32, by: number | undefined): [Int, I32] {
   if (by === undefined) return [0, block];

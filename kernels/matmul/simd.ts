@@ -1,5 +1,6 @@
-// Matrix products in WebAssembly: y = act(op(a) op(b) + bias) + addend. Operands are packed into strips, then rows of tiles are
-// distributed over the threads. A small product does both in one block; a few rows times a transposed b need no packing.
+// Matrix products in WebAssembly: y = act(op(a) op(b) + bias) + addend. Operands are packed into strips, then the rows of
+// tiles are distributed over the threads. A small product is packed and multiplied in one block. If a has few rows and b is
+// transposed, nothing is packed.
 import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import type { Call } from "../../src/graph/tensor.ts";
 import { element, type Func, type I32, i32, type Int, int } from "../../src/wasm/mod.ts";
@@ -22,24 +23,27 @@ import {
 import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
 import { COLUMNS, rowOfTiles, ROWS, type Tile } from "./tiles.ts";
 
-/** Maximum number of rows that are computed as dot products. */
+/** Maximum number of rows of a with which a product with a transposed b is computed as dot products. */
 const DOT_ROWS = 12;
 /** Maximum number of values along k per tile. Longer sums are accumulated in y. */
 const MOST_K = 512;
 /** Maximum number of values along k that are packed in one phase. */
 const PACKED_K = 8 * MOST_K;
-/** Up to this many multiply-adds per matrix, times the batch size, a matrix is one block, if b has at most as many values. */
+/**
+ * Each matrix of a batch is computed in one block if it takes at most `SMALL` multiply-adds times the batch size, and if its b
+ * has at most `SMALL` values.
+ */
 const SMALL = 2 ** 18;
 /** Number of values of an operand that stay in a core's L2 cache. */
 const CACHED = 96 * 1024;
-/** Number of values above which an operand is packed in any case. */
+/** A transposed a with more values than this is packed even if N is small, and an untransposed b even if M is at most 256. */
 const LARGE = 2 ** 19;
 /** Maximum number of values of one packed operand. */
 const PACKED = 2 ** 22;
 
 /**
- * The heights of the rows of tiles: of `count` tiles, the first `extra` have `rows` rows, the others one row less, so that no
- * tile is much flatter than the others.
+ * Divides M rows into `count` rows of tiles. The first `extra` of them have a height of `rows`, the others of `rows` - 1, so
+ * that no tile is much flatter than the others.
  */
 function tilesOf(M: number) {
   const count = Math.ceil(M / ROWS);
@@ -47,14 +51,17 @@ function tilesOf(M: number) {
   return { count, rows, extra: M - count * (rows - 1) };
 }
 
-/** The strips of a part's columns: how many are full, the number of columns of a narrow last strip, and how many there are. */
+/**
+ * Divides the columns of a part into strips. Returns the number of full strips, the number of columns in the narrow last strip
+ * (0 if there is none), and the number of all strips.
+ */
 const stripsOf = ({ size }: Range) => ({
   full: Math.floor(size / COLUMNS),
   rest: size % COLUMNS,
   all: Math.ceil(size / COLUMNS),
 });
 
-/** The packer of a part of b. */
+/** Returns the packer of a part of b. */
 function packerOfB({ N, K, transB }: Product, { columns, k }: Part): Packer {
   const { full, rest } = stripsOf(columns);
   const groups = [
@@ -64,7 +71,7 @@ function packerOfB({ N, K, transB }: Product, { columns, k }: Part): Packer {
   return packer({ groups, K: k.size, row: 4 * (transB ? K : N), alongK: transB });
 }
 
-/** The packer of a part of a transposed a: one strip for each row of tiles. */
+/** Returns the packer of a part of a transposed a, with one strip for each row of tiles. */
 function packerOfA({ M }: Product, part: Part): Packer {
   const { count, rows, extra } = tilesOf(part.rows.size);
   const groups = [
@@ -74,7 +81,10 @@ function packerOfA({ M }: Product, part: Part): Packer {
   return packer({ groups, K: part.k.size, row: 4 * M, alongK: false });
 }
 
-/** The distances at which tiles read b: from the packed strips, or directly from the input if b is not packed. */
+/**
+ * Returns the distances in bytes at which a tile reads b: those in the packed strips, or those in the input if b is not
+ * packed.
+ */
 const stepsOfB = ({ N }: Product, { k }: Part, packed: boolean): Tile["b"] =>
   packed ? { step: 4 * COLUMNS, strip: 4 * (COLUMNS * k.size + GAP) } : { step: 4 * N, strip: 4 * COLUMNS };
 
@@ -85,7 +95,7 @@ interface Strips {
   readonly b: I32;
   /** Whether b is packed. */
   readonly packed: boolean;
-  /** The first strip of b, and the number of full strips. */
+  /** The index of the first strip of b that is read, and the number of full strips that are read. */
   readonly first: Int;
   readonly count: Int;
   /** Not 0 if the narrow last strip follows the full strips. */
@@ -99,7 +109,7 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   const { count, rows, extra } = tilesOf(part.rows.size);
   const { full, rest } = stripsOf(columns);
   const b = stepsOfB(p, part, strips.packed);
-  // Distances between the values of a. In a packed strip, the rows' values for one k follow each other.
+  // Distances between the values of a. In a packed strip, the values of all its rows for one k are adjacent.
   const direct = transA ? { row: 4, step: 4 * M } : { row: 4 * K, step: 4 };
   const distances = (rows: number) => strips.a ? { row: 4, step: 4 * rows } : direct;
   const ends = k.first + k.size === K;
@@ -139,14 +149,18 @@ function multiply(f: Func, p: Product, part: Part, at: Operands, strips: Strips,
   });
 }
 
-/** Whether a is packed: only if it is transposed, and N is large, a is large, or the rows of a would share cache sets. */
+/**
+ * True if a is packed: a must be transposed, and in addition N is large, a is large, or the rows of a would share cache sets.
+ */
 const packsA = ({ M, N, K, transA }: Product): boolean =>
   transA && (N > 256 || M * K > LARGE || M % 1024 === 0);
-/** Whether b is packed: always if it is transposed; else if it exceeds the cache and enough rows use it to repay packing. */
+/**
+ * True if b is packed: always if b is transposed, otherwise if b exceeds the cache and a has enough rows to repay the packing.
+ */
 const packsB = ({ M, N, K, transB }: Product): boolean =>
   transB || (M > 2 * ROWS && N * K > (M > 256 ? CACHED : LARGE));
 
-/** A phase in which each block computes one matrix of the batch. */
+/** Returns a phase in which each block computes one matrix of the batch. */
 function whole(p: Product): Simd {
   const { batch, M, N, K } = p;
   const packed = packsB(p);
@@ -172,8 +186,8 @@ function whole(p: Product): Simd {
 }
 
 /**
- * Packing and multiplication in phases of many blocks. The parts that a phase computes differ only in their range of k. Phases are
- * made when they are read: products that no memory can hold would have millions.
+ * Packs and multiplies in phases of many blocks. The parts that a phase computes differ only in their range of k. The phases
+ * are made when they are read, because a product that no memory can hold would have millions of phases.
  */
 function shared(p: Product, product: Simd["product"]): Simd {
   const { batch, M, N, K } = p;
@@ -192,7 +206,7 @@ function shared(p: Product, product: Simd["product"]): Simd {
           allK.flatMap((k) =>
             allRows.flatMap((rows) => {
               const parts = partsOf(columns, k, rows);
-              // All rows use the same strips of b.
+              // All ranges of rows use the same strips of b, so b is packed only for the first range.
               const todo = packings(p, parts, matrix).filter(({ input }) => input === 0 || rows.first === 0);
               const packs = todo.length ? [phaseOf(`${labelOf(p)} pack`, todo)] : [];
               return [...packs, multiplyPhase(p, parts, matrix)];
@@ -215,7 +229,7 @@ function shared(p: Product, product: Simd["product"]): Simd {
 /** One of several kinds of blocks in a phase. `kernel` gets the block's index among the blocks of its kind. */
 type Blocks = Pick<Phase, "blocks" | "kernel">;
 
-/** A phase with several kinds of blocks, one kind after the other. */
+/** Returns a phase with several kinds of blocks, one kind after the other. */
 function phaseOf(label: string, kinds: readonly Blocks[]): Phase {
   const write = (
     f: Func,
@@ -243,7 +257,10 @@ interface Packing extends Blocks {
   readonly size: number;
 }
 
-/** The packings needed for parts that are multiplied in one phase: b goes to scratch buffer 0, a to scratch buffer 1. */
+/**
+ * Returns the packings needed for parts that are multiplied in one phase. b is packed into scratch buffer 0, and a into
+ * scratch buffer 1.
+ */
 function packings(p: Product, parts: readonly Part[], matrix: number): Packing[] {
   const offsets = [0, 0];
   return parts.flatMap((part) =>
@@ -266,7 +283,7 @@ function packings(p: Product, parts: readonly Part[], matrix: number): Packing[]
   );
 }
 
-/** The phase that multiplies: a block computes some rows of tiles, and for each tile adds up all parts. */
+/** Returns the phase that multiplies. A block computes some rows of tiles, and adds up all parts in each tile. */
 function multiplyPhase(p: Product, parts: readonly Part[], matrix: number): Phase {
   const [{ rows, columns, k }] = parts;
   const tiles = tilesOf(rows.size).count;
@@ -301,7 +318,7 @@ function multiplyPhase(p: Product, parts: readonly Part[], matrix: number): Phas
   };
 }
 
-/** The phases of a product. */
+/** Returns the phases that compute a product. */
 export function matmulSimd(call: Call<MatmulAttrs>): Simd {
   const { inputs, attrs, needed } = call;
   const p: Product = {

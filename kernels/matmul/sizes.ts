@@ -19,7 +19,7 @@ export interface MatmulSizes {
   readonly K: number;
 }
 
-/** The sizes of a product; throws a `UserError` if the shapes of the operands do not match. */
+/** Returns the sizes of a product. Throws a `UserError` if the shapes of the operands do not match. */
 export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulAttrs): MatmulSizes {
   const form = `${transA ? "[K, M]" : "[M, K]"} and ${transB ? "[N, K]" : "[K, N]"}`;
   const fail = () => mismatch("matmul", `${form}, or batches of them`, [a, b]);

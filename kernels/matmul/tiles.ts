@@ -29,10 +29,13 @@ export interface Tile {
   readonly addend: boolean;
 }
 
-/** Parameters of a product's function: a, b, bias, addend and y (addresses), bytes between rows of y, and number of strips. */
+/**
+ * Types of the parameters of a product's function: the addresses of a, b, bias, addend and y, the number of bytes between the
+ * rows of y, and the number of strips.
+ */
 export const PARAMS = ["i32", "i32", "i32", "i32", "i32", "i32", "i32"] as const;
 
-/** The function (a, b, bias, addend, y, row, strips) that computes a row of tiles. */
+/** Returns the function (a, b, bias, addend, y, row, strips) that computes a row of tiles. */
 export function rowOfTiles(module: Module, tile: Tile): FunctionRef {
   return module.func({ params: PARAMS }, (f, a, b, bias, addend, y, row, strips) => {
     const sums = Array.from(

@@ -1,5 +1,5 @@
-// dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd. For RMSNorm, mean and mean h
-// are left out.
+// dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd. RMSNorm subtracts neither mean
+// nor mean h.
 @group(0) @binding(0) var<storage, read> x: array<Item>;
 @group(0) @binding(1) var<storage, read> weight: array<Item>;
 @group(0) @binding(2) var<storage, read> dy: array<Item>;

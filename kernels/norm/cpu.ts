@@ -2,7 +2,7 @@
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { NormAttrs, NormBackwardAttrs } from "./sizes.ts";
 
-/** y = (x - mean) rstd weight + bias; also writes rstd and, for LayerNorm, the mean of every row. */
+/** Computes y = (x - mean) rstd weight + bias. Also writes rstd and, for LayerNorm, the mean of every row. */
 export function normCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],

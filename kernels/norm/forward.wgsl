@@ -20,7 +20,8 @@
   for (var i = lane; i < WIDTH; i += LANES) { sum += x[start + i]; }
   mean = over_lanes(vec2f(total(sum), 0f), lane).x / f32(D);
 //! end
-  // A second pass over the row: mean(x^2) - mean(x)^2 would lose precision if the variance is small compared with the mean.
+  // The variance takes a second pass over the row, because mean(x^2) - mean(x)^2 would lose precision if the variance is small
+  // compared with the mean.
   var squares = Item(0f);
   for (var i = lane; i < WIDTH; i += LANES) {
     let centered = x[start + i] - mean;

@@ -1,5 +1,6 @@
-// LayerNorm and RMSNorm over the last dimension. The gradients of x and of the parameters are separate operations: the
-// former can add the gradient of the residual stream, and the latter is skipped if the parameters are frozen.
+// LayerNorm and RMSNorm over the last dimension. The gradient of x and the gradients of the parameters are computed by
+// separate operations: the first can also add the gradient of the residual stream, and the second is skipped if the parameters
+// are frozen.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Ref, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/op.ts";
@@ -16,11 +17,12 @@ import sumWgsl from "./sum.wgsl" with { type: "text" };
 
 const nameOf = ({ centered }: { centered: boolean }): string => centered ? "layer_norm" : "rms_norm";
 
-/** Constants and number of workgroups of a kernel over the rows of x [..., size]. */
+/** Returns the constants and the number of workgroups of a kernel that processes the rows of x [..., size]. */
 function rowSchedule(x: Spec, { kind }: Target) {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
-  // llvmpipe silently ends a shader's loops after a total of 65,535 iterations, so it also splits long rows over a workgroup.
+  // llvmpipe silently ends a shader's loops after a total of 65,535 iterations, so a long row is split over a workgroup there
+  // too.
   const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
   return {
     constants: { ROWS: rows, D: size, LANES: lanes, ...itemsOf(size, lanes) },
@@ -77,7 +79,7 @@ export const normOp: Op<NormAttrs> = {
   flops: ({ inputs: [x] }) => 8 * sizeOf(x),
 };
 
-/** The gradient of x, plus another gradient of x if there is an addend. */
+/** Output: the gradient of x, plus the addend (another gradient of x) if there is one. */
 export const normBackwardOp: Op<NormBackwardAttrs> = {
   name: "norm_backward",
   infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],
@@ -175,7 +177,7 @@ export const normParametersOp: Op<NormParametersAttrs> = {
  * population variance of each row.
  *
  * Gradients: dx = rstd (h - mean h - n mean(h n)) with h = dy weight and n = (x - mean) rstd; dweight is the sum of dy n over
- * the rows and dbias the sum of dy, both in a fixed order.
+ * the rows, and dbias is the sum of dy over the rows. The order of additions is fixed.
  *
  * @param x [..., D]
  * @param weight [D]
@@ -199,8 +201,8 @@ export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, eps = 1e-5):
 /**
  * RMSNorm over the last dimension: y = x / sqrt(mean x^2 + eps) * weight.
  *
- * Gradients: dx = rstd (h - n mean(h n)) with h = dy weight, n = x rstd; dweight is the sum of dy n over the rows, in a
- * fixed order.
+ * Gradients: dx = rstd (h - n mean(h n)) with h = dy weight, n = x rstd; dweight is the sum of dy n over the rows. The order
+ * of additions is fixed.
  *
  * @param x [..., D]
  * @param weight [D]

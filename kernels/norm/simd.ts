@@ -34,7 +34,8 @@ export function normSimd({ inputs: [{ shape }], attrs, needed }: Call<NormAttrs>
     }
     const centered = (r: number, i: I32, offset: number): V128 =>
       attrs.centered ? f32x4.sub(at(r, i, offset), mean[r]) : at(r, i, offset);
-    // A second pass over the row: mean(x^2) - mean(x)^2 would lose precision if the variance is small compared with the mean.
+    // The variance takes a second pass over the row, because mean(x^2) - mean(x)^2 would lose precision if the variance is
+    // small compared with the mean.
     const squares = rowSums(f, size, together, (sum, r, i, offset, part) => {
       const c = f.let(part.keep(centered(r, i, offset)));
       return f32x4.madd(c, c, sum);
@@ -63,8 +64,8 @@ export function normSimd({ inputs: [{ shape }], attrs, needed }: Call<NormAttrs>
 }
 
 /**
- * dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd. For RMSNorm, mean and mean h
- * are left out.
+ * dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd. RMSNorm subtracts neither mean
+ * nor mean h.
  */
 export function normBackwardSimd({ inputs: [{ shape }], attrs }: Call<NormBackwardAttrs>): Simd {
   const size = shape.at(-1)!;
@@ -92,7 +93,7 @@ export function normBackwardSimd({ inputs: [{ shape }], attrs }: Call<NormBackwa
         if (meanOf) f.set(sums[r], f32x4.add(h, sums[r]));
       }
     });
-    // dx = rstd h + a x + b, with a = -rstd^2 mean(h n) and b = -(rstd mean h + a mean); a and b have one row per lane.
+    // dx = rstd h + a x + b, with a = -rstd^2 mean(h n) and b = -(rstd mean h + a mean). In a and b, lane r belongs to row r.
     const scaled = f32x4.mul(rstd, f32x4.mul(rstd, f32x4.mul(rstd, f32x4.div(acrossLanes(f, along), size))));
     const a = f.let(f32x4.neg(scaled));
     const b = mean &&

@@ -1,12 +1,12 @@
-// AdamW and Adam over flat parameter storage, with the gradient clipped by its global norm: one in-place kernel for the
-// entire model.
+// AdamW and Adam over flat parameter storage. One kernel clips the gradient by its global norm and updates all parameters of
+// the model in place.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { f32, f32x4, v128 } from "../../src/wasm/mod.ts";
 import { flushed } from "./simd.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
-/** Options that do not change between steps. Unless `coupled` is set, the decay multiplies p by 1 - lr weightDecay. */
+/** Options that do not change between steps. Unless `coupled` is set, weight decay multiplies p by 1 - lr weightDecay. */
 export interface AdamwOptions extends FlatUpdateOptions {
   /** Decay rates of the first and second moment, each in [0, 1). */
   readonly betas: readonly [number, number];
@@ -57,7 +57,8 @@ const step = flatOptimizer<AdamwOptions>({
     const scale = f.let(splat(f32.div(1, hyper(2))));
     return ({ parameter, gradient, states: [expAvg, expAvgSq], decayed }) => {
       const g = coupled ? f.let(add(gradient, v128.and(decayed, mul(parameter, weightDecay)))) : gradient;
-      // If a gradient stays 0, its moments would stay subnormal for ever: 0.99 times 50 units in the last place rounds to 50.
+      // Without this, the moments of a gradient that stays 0 would stay subnormal for ever: 0.99 times 50 units in the last
+      // place is rounded to 50 units.
       const m = f.let(flushed(f.let(madd(expAvg, splat(beta1), mul(g, 1 - beta1)))));
       const v = f.let(flushed(f.let(madd(expAvgSq, splat(beta2), mul(mul(g, 1 - beta2), g)))));
       const kept = coupled ? parameter : v128.select(decayed, mul(parameter, decay), parameter);
@@ -68,8 +69,7 @@ const step = flatOptimizer<AdamwOptions>({
 });
 
 /**
- * One step of AdamW, in place, with the gradient first clipped by its global norm as in
- * torch.nn.utils.clip_grad_norm_:
+ * Performs one step of AdamW in place. The gradient is first clipped by its global norm, as in torch.nn.utils.clip_grad_norm_:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     p <- p (1 - lr weightDecay)                               the first `decayedCount` elements
@@ -80,7 +80,8 @@ const step = flatOptimizer<AdamwOptions>({
  * scaled. Non-finite gradients get no special treatment, and a device may set subnormal moments to 0. Read the results
  * through the returned tensors: compiling a graph that reads the old tensors after the step throws an error.
  *
- * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
+ * Sources: Loshchilov and Hutter 2019, with the operations in the order of torch.optim.AdamW; Kingma and Ba 2015, in the form
+ * of torch.optim.Adam.
  *
  * @param tensors see `UpdateTensors`; the states are exp_avg (m, the running mean of the gradient) and exp_avg_sq (v, the
  * running mean of its square)
@@ -104,7 +105,7 @@ export function adamw(tensors: UpdateTensors, options: AdamwOptions): Updated {
 }
 
 /**
- * The values of `hyper` to upload for a step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
+ * Returns the values of `hyper` to upload for a step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
  *
  * @param lr learning rate of this step
  * @param step t, from 1

@@ -1,4 +1,4 @@
-// AdamW, or Adam if COUPLED: the STEP of flat_update.wgsl. hyper holds lr, 1 - beta1^t and sqrt(1 - beta2^t).
+// The STEP of flat_update.wgsl for AdamW, or for Adam if COUPLED. hyper holds lr, 1 - beta1^t and sqrt(1 - beta2^t).
 //! if COUPLED
   g += select(0f, WEIGHT_DECAY, i < DECAYED) * before;
   let decay = 1f;

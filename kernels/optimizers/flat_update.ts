@@ -1,4 +1,4 @@
-// Shared by all optimizers: one kernel that clips the gradient by its global norm and updates the flat parameters and the
+// All optimizers share one kernel, which clips the gradient by its global norm and updates the flat parameters and the
 // optimizer's states in place. Options select weight decay, frozen parameters and whether the update is also returned.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Floats, Op, Ref, Tensor, Values } from "../../src/graph/tensor.ts";
@@ -11,11 +11,11 @@ import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 export interface FlatUpdateOptions {
   /** Weight decay, which applies to the first `decayedCount` elements. */
   readonly weightDecay: number;
-  /** Maximum global norm to which the gradient is clipped; 0: no clipping. */
+  /** Maximum global norm of the gradient: a larger gradient is scaled down to this norm. If 0, the gradient is not clipped. */
   readonly clip: number;
   /** Number of elements, from the start of the flat parameters, to which weight decay applies. */
   readonly decayedCount: number;
-  /** Whether to also return the change of each parameter in this step, `update`. */
+  /** Whether to also return `update`, the change of each parameter in this step. */
   readonly keepUpdate?: boolean;
 }
 
@@ -27,7 +27,7 @@ export interface UpdateTensors {
   readonly gradient: Tensor;
   /** The optimizer's states, keyed by name, f32 [N] each; zero before the first step. */
   readonly states: Readonly<Record<string, Tensor>>;
-  /** Sum of squares of the gradient, f32 [1]; not read if clip is 0. */
+  /** Sum of the squares of the gradient's elements, f32 [1]. It is not read if clip is 0. */
   readonly squaredNorm: Tensor;
   /** Hyperparameters that are uploaded for each step, f32 [1] or longer; the first is the learning rate. See `adamwHyper`. */
   readonly hyper: Tensor;
@@ -45,7 +45,7 @@ export interface Updated {
   readonly update: Tensor | undefined;
 }
 
-/** The factor that clips a gradient with this squared norm, as in torch.nn.utils.clip_grad_norm_. */
+/** Returns the factor by which clipping multiplies a gradient with this squared norm, as in torch.nn.utils.clip_grad_norm_. */
 export function clipFactor(clip: number, squaredNorm: number): number {
   return clip > 0 ? Math.min(1, clip / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
 }
@@ -68,9 +68,12 @@ export interface FlatUpdate<O> {
   sizes?(options: O): Readonly<Record<string, number>>;
   /** Constants used in `step`, in addition to SIZE, DECAYED and WEIGHT_DECAY. */
   constants?(options: O): Record<string, number | boolean | string>;
-  /** The update of one element on the CPU. */
+  /** Returns a function that updates one element, for the implementation in TypeScript. */
   rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
-  /** The update of four elements in WebAssembly. Writes the code common to all elements; `hyper` returns a hyperparameter. */
+  /**
+   * Writes the WebAssembly code that is common to all elements, and returns a function that writes the update of four
+   * elements. `hyper` returns the hyperparameter with the given index.
+   */
   vectorRule(options: O, f: Func, hyper: (index: number) => F32): VectorRule;
 }
 
@@ -78,8 +81,9 @@ export interface FlatUpdate<O> {
 type Attrs<O> = O & { readonly freezes: boolean };
 
 /**
- * The operation of an optimizer. Inputs: parameters, gradient, states, squared norm, hyper and, if `freezes`, the mask of
- * the trainable parameters. Outputs: parameters and states in place and, if `keepUpdate`, the update.
+ * Creates the operation of an optimizer. Its inputs are the parameters, the gradient, the states, the squared norm, hyper and,
+ * if `freezes`, the mask of the trainable parameters. Its outputs are the parameters and the states, both in place, and, if
+ * `keepUpdate`, the update.
  */
 function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op<Attrs<O>> {
   const { name, states, hyper: numbers, rule, vectorRule } = optimizer;
@@ -165,7 +169,7 @@ function dispatchOf<O extends FlatUpdateOptions>(
   };
 }
 
-/** The states in the order of `names`; throws a `UserError` if one is missing. */
+/** Returns the states in the order of `names`. Throws a `UserError` if a state is missing. */
 export function statesOf(
   optimizer: string,
   names: readonly string[],

@@ -1,7 +1,7 @@
-// One step of an optimizer over flat storage, in place, one element per invocation. It clips the gradient by its global norm,
-// skips frozen parameters and optionally stores the update. STEP is the code of the optimizer: it computes `after` from
-// `before` and `g` and updates the states. Every invocation recomputes the clipping factor; several elements per invocation
-// were no faster when measured on a software adapter.
+// Performs one step of an optimizer over flat storage, in place. Each invocation handles one element: it clips the gradient by
+// its global norm, skips a frozen parameter and optionally stores the update. STEP is the code of the optimizer, which
+// computes `after` from `before` and `g` and updates the states. Every invocation recomputes the clipping factor; handling
+// several elements per invocation was no faster when measured on a software adapter.
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;

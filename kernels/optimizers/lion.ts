@@ -1,4 +1,4 @@
-// Lion over flat parameter storage: one in-place kernel for the entire model.
+// Lion over flat parameter storage. One kernel updates all parameters of the model in place.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { f32, f32x4, v128 } from "../../src/wasm/mod.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
@@ -6,7 +6,10 @@ import lionWgsl from "./lion.wgsl" with { type: "text" };
 
 /** Options that do not change between steps. */
 export interface LionOptions extends FlatUpdateOptions {
-  /** beta1 and beta2, each in [0, 1): the weight of the running mean m in the step's direction, and in the new m. */
+  /**
+   * beta1 and beta2, each in [0, 1). beta1 is the weight of the running mean m in the direction of the step, and beta2 is its
+   * weight in the new m.
+   */
   readonly betas: readonly [number, number];
 }
 
@@ -48,7 +51,7 @@ const step = flatOptimizer<LionOptions>({
 });
 
 /**
- * One step of Lion, in place, with the gradient first clipped by its global norm:
+ * Performs one step of Lion in place. The gradient is first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     p <- p (1 - lr weightDecay)                               the first `decayedCount` elements

@@ -1,4 +1,4 @@
-// Lion: the STEP of flat_update.wgsl. hyper holds lr.
+// The STEP of flat_update.wgsl for Lion. hyper holds lr.
   let m = exp_avg[i];
   let mixed = BETA1 * m + ONE_MINUS_BETA1 * g;
   // The sign of NaN is 0 on some devices.

@@ -1,6 +1,6 @@
-// Muon over flat parameter storage, in place: orthogonalises the momentum of each matrix by a few matrix products and takes a
-// step in that direction. The first and the last kernel process all matrices at once, the kernels in between one matrix or one
-// stack of equal shapes at a time.
+// Muon over flat parameter storage, in place. A step orthogonalises the momentum of each matrix by a few matrix products and
+// updates the matrix with the result. The first and the last kernel process all matrices at once. Each kernel in between
+// processes one matrix, or one stack of matrices of equal shape.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
@@ -22,7 +22,7 @@ export interface MatrixSlot {
   readonly shape: readonly number[];
 }
 
-/** Options that do not change between steps. The decay multiplies p by 1 - lr weightDecay. */
+/** Options that do not change between steps. Weight decay multiplies p by 1 - lr weightDecay. */
 export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
   /** Decay rate of the momentum, in [0, 1). */
   readonly momentum: number;
@@ -35,7 +35,7 @@ export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
 /** Attributes of the operation that computes the momentum and the direction. */
 type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
 
-/** Computes the new momentum, in place, and the direction from the gradient and the momentum. */
+/** Computes the new momentum (in place) and the direction, from the gradient and the old momentum. */
 const muonDirectionOp: Op<DirectionAttrs> = {
   name: "muon_direction",
   inplace: { 0: 1 },
@@ -87,7 +87,7 @@ const muonDirectionOp: Op<DirectionAttrs> = {
   },
 };
 
-/** A step along a direction, which is passed as the gradient. */
+/** Updates the parameters along a direction, which is passed as the gradient. */
 const step = flatOptimizer<FlatUpdateOptions>({
   name: "muon_step",
   states: [],
@@ -109,8 +109,8 @@ const step = flatOptimizer<FlatUpdateOptions>({
 });
 
 /**
- * Coefficients of Jordan et al. The polynomial is steep at 0, so that five iterations bring singular values to between about
- * 0.7 and 1.2.
+ * Coefficients of the polynomial of Jordan et al., which is steep at 0, so that five iterations bring singular values to
+ * between about 0.7 and 1.2.
  */
 const [A, B, C] = [3.4445, -4.775, 2.0315];
 const ITERATIONS = 5;
@@ -121,7 +121,7 @@ function unitNorm(x: Tensor): Tensor {
   return elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
 }
 
-/** The Newton-Schulz iterations for one matrix or a stack of matrices. */
+/** Applies the Newton-Schulz iterations to a matrix or a stack of matrices, and multiplies the result by `factor`. */
 function newtonSchulz(y: Tensor, factor: number): Tensor {
   const [rows, columns] = y.shape.slice(-2);
   const tall = rows > columns;
@@ -162,10 +162,13 @@ export function orthogonalised(x: Tensor, factor = 1): Tensor {
   return newtonSchulz(unitNorm(x), factor);
 }
 
-/** Maximum size of a stack in elements: it holds all matrices of a small model, and bounds the memory for a large one. */
+/**
+ * Maximum number of elements in a stack. The limit lets a small model have one stack per shape, and bounds the memory that a
+ * large model needs.
+ */
 const MOST_STACKED = 2 ** 22;
 
-/** Groups matrices of equal shape into stacks without gaps, each of which one kernel call processes. */
+/** Groups matrices of equal shape into stacks without gaps. One kernel call processes one stack. */
 function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
   const stacks: MatrixSlot[][] = [];
   const last = new Map<string, MatrixSlot[]>();
@@ -182,7 +185,7 @@ function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
   return stacks;
 }
 
-/** Orthogonalises the directions of a stack's matrices, which are read from a flat tensor. */
+/** Orthogonalises the directions of the matrices in a stack. The directions are read from a flat tensor. */
 function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): Tensor[] {
   const { shape } = stack[0];
   const size = sizeOf(shape);
@@ -194,7 +197,7 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
 }
 
 /**
- * One step of Muon, in place, for the given matrices, with the gradient first clipped by its global norm:
+ * Performs one step of Muon in place for the given matrices. The gradient is first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     m <- momentum m + (1 - momentum) g

@@ -1,5 +1,5 @@
-// Updates Muon's momentum over flat storage, in place, and computes the direction that is then orthogonalised. One element
-// per invocation.
+// Updates Muon's momentum over flat storage, in place, and computes the direction that is then orthogonalised. Each invocation
+// handles one element.
 @group(0) @binding(0) var<storage, read_write> momentum: array<f32>;
 @group(0) @binding(1) var<storage, read_write> direction: array<f32>;
 @group(0) @binding(2) var<storage, read> gradient: array<f32>;

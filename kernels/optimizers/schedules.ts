@@ -11,7 +11,7 @@ interface Rates extends Required<Omit<Schedule, "name" | "min_lr" | "steps">> {
 
 /** How the learning rate changes after the warmup. */
 interface Form {
-  /** The learning rate t steps after the end of the warmup. */
+  /** Returns the learning rate t steps after the end of the warmup. */
   rate(rates: Rates, t: number): number;
   /** True if the rate reaches `min_lr` at `schedule.steps`. */
   readonly ends?: true;
@@ -95,8 +95,8 @@ export interface Schedule
 const { cycle: CYCLE, factor: FACTOR } = defaultsOf(SCHEDULE_KEYS);
 
 /**
- * The learning rate of a step. It first rises linearly to `lr` as in nanoGPT, lr (step + 1) / (warmup + 1). After the warmup,
- * with t = step - warmup and T = steps - warmup, it is:
+ * Returns the learning rate of a step. The rate first rises linearly to `lr` as in nanoGPT, lr (step + 1) / (warmup + 1).
+ * After the warmup, with t = step - warmup and T = steps - warmup, it is:
  *
  *     constant   lr
  *     cosine     min_lr + (lr - min_lr) (1 + cos(pi t / T)) / 2, and min_lr after T
@@ -128,7 +128,10 @@ export function learningRate(schedule: Schedule, step: number): number {
   return ends && step >= steps ? least : rate(rates, step - warmup);
 }
 
-/** The learning rate that a configuration gives for a step (0-based); `reductions` counts those of "plateau" so far. */
+/**
+ * Returns the learning rate that a configuration gives for a step (0-based). `reductions` is the number of times that
+ * "plateau" has reduced the rate so far.
+ */
 export function scheduledRate(
   { optimizer: { lr }, schedule, train }: {
     readonly optimizer: Pick<Schedule, "lr">;

@@ -1,4 +1,5 @@
-// Stochastic gradient descent with momentum over flat parameter storage: one in-place kernel for the entire model.
+// Stochastic gradient descent with momentum over flat parameter storage. One kernel updates all parameters of the model in
+// place.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { f32x4, v128 } from "../../src/wasm/mod.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
@@ -39,7 +40,7 @@ const step = flatOptimizer<SgdOptions>({
 });
 
 /**
- * One step of stochastic gradient descent, in place, with the gradient first clipped by its global norm:
+ * Performs one step of stochastic gradient descent in place. The gradient is first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     g <- g + weightDecay p                                    the first `decayedCount` elements

@@ -1,4 +1,4 @@
-// Stochastic gradient descent with momentum: the STEP of flat_update.wgsl. hyper holds lr.
+// The STEP of flat_update.wgsl for stochastic gradient descent with momentum. hyper holds lr.
   g += select(0f, WEIGHT_DECAY, i < DECAYED) * before;
   let m = MOMENTUM * momentum[i] + g;
   momentum[i] = m;

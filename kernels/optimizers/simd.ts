@@ -5,7 +5,7 @@ import type { Phase } from "../../src/graph/simd.ts";
 import { element, type F32, f32, f32x4, type Func, type I32, i32x4, lanes } from "../../src/wasm/mod.ts";
 import { load, type V128, v128 } from "../../src/wasm/mod.ts";
 
-/** Elements per block: AdamW takes about 5 microseconds for a block. */
+/** Number of elements per block. AdamW takes about 5 microseconds for a block. */
 const LENGTH = 8192;
 
 /** Four elements before a step. Each vector is a local variable, so that a rule may use it several times. */
@@ -23,7 +23,7 @@ export interface Four {
 /** Four elements after a step. */
 export type FourAfter = Pick<Four, "parameter" | "states">;
 
-/** The update of four elements. */
+/** Writes the update of four elements, and returns the results. */
 export type VectorRule = (before: Four) => FourAfter;
 
 /**
@@ -32,7 +32,10 @@ export type VectorRule = (before: Four) => FourAfter;
  */
 export const flushed = (x: V128): V128 => v128.andnot(x, f32x4.lt(f32x4.abs(x), 2 ** -126));
 
-/** The factor that clips a gradient (see `clipFactor`), copied to all lanes; NaN if the norm is NaN. */
+/**
+ * Returns the factor by which clipping multiplies a gradient (see `clipFactor`), copied to all lanes. The factor is NaN if the
+ * norm is NaN.
+ */
 export function clipFactorOf(f: Func, clip: number, squaredNorm: I32): V128 {
   const norm = f32.sqrt(load("f32", squaredNorm));
   return f.let(f32x4.splat(f32.min(1, f32.div(clip, f32.add(norm, 1e-6)))));
@@ -55,8 +58,8 @@ export interface FlatStep extends Omit<Split, "length"> {
 }
 
 /**
- * The step of an optimizer. Its inputs and outputs are those of the operation. Parameters and states are written to the
- * inputs' memory, so that a state is updated even if nothing reads the corresponding output.
+ * Returns the phase that performs a step of an optimizer. Its inputs and outputs are those of the operation. Parameters and
+ * states are written to the inputs' memory, so that a state is updated even if nothing reads the corresponding output.
  */
 export function flatPhase(step: FlatStep): Phase {
   const { label, size, states, clip, decayedCount, freezes, keepsUpdate, rule } = step;

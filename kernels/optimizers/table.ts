@@ -1,5 +1,5 @@
-// The optimizers, keyed by name. An entry lists the optimizer's flat states with the parameters that have them, and its step.
-// The configuration, checkpoints, tracking and the memory plan use only this table.
+// The optimizers, keyed by name. An entry has the optimizer's flat states, each with the parameters that have it, and the
+// function that performs a step. The configuration, checkpoints, tracking and the memory plan use only this table.
 import type { Keys, KeyValues } from "../../src/base/keys.ts";
 import { ALIGN, constant, literal, reshape } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
@@ -46,9 +46,12 @@ export interface OptimizerOptions
 
 /** An optimizer. */
 export interface Optimizer {
-  /** The flat states, keyed by name. The value tells which parameters have the state: all, the blocks' matrices or the rest. */
+  /**
+   * The flat states, keyed by name. The value tells which parameters have the state: all parameters, the matrices of the
+   * blocks, or all other parameters.
+   */
   readonly states: Readonly<Record<string, "all" | "matrices" | "rest">>;
-  /** One step, in place. Here `trainable` is [N / ALIGN]: one value for every `ALIGN` elements. */
+  /** Performs one step in place. Here `trainable` is [N / ALIGN]: it has one value for every `ALIGN` elements. */
   step(tensors: UpdateTensors, options: OptimizerOptions): Updated;
 }
 
@@ -58,7 +61,7 @@ export function elementsOf(rows: Tensor): Tensor {
   return reshape(matmul(reshape(rows, [count, 1]), constant(1, [1, ALIGN])), [count * ALIGN]);
 }
 
-/** One value for every `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
+/** Returns one value for every `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
 export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32Array {
   const rows = new Float32Array(size / ALIGN);
   for (const { offset, shape } of slots) {
@@ -72,7 +75,10 @@ const withElementMask = ({ trainable, ...tensors }: UpdateTensors): UpdateTensor
   trainable: trainable && elementsOf(trainable),
 });
 
-/** AdamW for everything except the hidden matrices, then Muon for those. Neither changes the parameters of the other. */
+/**
+ * Performs a step of AdamW for all parameters except the hidden matrices, then a step of Muon for those matrices. Neither step
+ * changes the parameters of the other.
+ */
 function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
   const { momentum, nesterov, ...common } = options;
   const mask = rowsOfSlots(sizeOf(tensors.parameter), options.matrices);

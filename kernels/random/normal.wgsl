@@ -5,20 +5,21 @@
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 
-// log((1 + s) / (1 - s)) for |s| <= 0.172. The first omitted term of the series is 2e-9 times the sum.
+// Returns log((1 + s) / (1 - s)) for |s| <= 0.172. The first omitted term of the series is 2e-9 times the sum.
 fn twice_atanh(s: f32) -> f32 {
   let z = s * s;
   return 2f * s * (1f + z * (1f / 3f + z * (0.2f + z * (1f / 7f + z * (1f / 9f)))));
 }
 
-// -log(1 - u) for u = (high 2^26 + low) / 2^53, where high has 27 bits and low 26. The result is at most 53 log 2.
+// Returns -log(1 - u) for u = (high 2^26 + low) / 2^53, where high has 27 bits and low has 26 bits. The result is at most 53
+// log 2.
 fn negative_log_complement(high: u32, low: u32) -> f32 {
-  if (high < 39311462u) { // u < 1 - sqrt(1/2): 1 - u has no power of two to factor out, and u itself is exact
+  if (high < 39311462u) { // if u < 1 - sqrt(1/2), the logarithm is computed from u itself
     let u = f32(high) * 0x1p-27f + f32(low) * 0x1p-53f;
     return twice_atanh(u / (2f - u));
   }
   let rest = 134217728u - high;
-  // If all bits of high are 1, only low matters. f32(low) could round up to 2^26, so integers are subtracted.
+  // If all bits of high are 1, 1 - u depends only on low. f32(low) could round up to 2^26, so integers are subtracted.
   let v = select(f32(rest) * 0x1p26f - f32(low), f32(67108864u - low), rest == 1u);
   let bits = bitcast<u32>(v);
   // The mantissa is in [sqrt(1/2), sqrt(2)); 0x3f3504f3 is sqrt(1/2).
@@ -27,7 +28,8 @@ fn negative_log_complement(high: u32, low: u32) -> f32 {
   return f32(53u - exponent) * 0.6931472f - twice_atanh((mantissa - 1f) / (mantissa + 1f));
 }
 
-// cos(2 pi u) for the same u. Each octant of the circle uses the angle t to the nearest zero or extremum of the cosine.
+// Returns cos(2 pi u) for u = (high 2^26 + low) / 2^53. In each octant of the circle, t is the angle to the nearest zero or
+// extremum of the cosine.
 fn cosine_of_turns(high: u32, low: u32) -> f32 {
   let octant = high >> 24u;
   let part = high & 0xffffffu;
@@ -49,7 +51,7 @@ fn cosine_of_turns(high: u32, low: u32) -> f32 {
   y[i] = MEAN + STD * n.x * n.y;
 //! end
 
-// The radius and the cosine whose product is the i-th normal of an attempt.
+// Returns the radius and the cosine whose product is the i-th normal that an attempt draws.
 fn polar(i: u32, attempt: u32) -> vec2f {
   let key = vec2u(SEED, PURPOSE);
   let a = threefry(key, vec2u(2u * i, attempt));

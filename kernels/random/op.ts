@@ -11,18 +11,21 @@ import normalWgsl from "./normal.wgsl" with { type: "text" };
 import uniformWgsl from "./uniform.wgsl" with { type: "text" };
 import threefryWgsl from "./threefry.wgsl" with { type: "text" };
 
-/** WGSL of `fn threefry(key: vec2u, counter: vec2u) -> vec2u`, which other kernels include by `//! insert`. */
+/** WGSL text of `fn threefry(key: vec2u, counter: vec2u) -> vec2u`. Other kernels include it by `//! insert`. */
 export const THREEFRY_WGSL: string = threefryWgsl;
 
 /** Options of `dropout`. */
 export interface DropoutAttrs {
   /** Probability that an element becomes 0, in [0, 1). */
   readonly p: number;
-  /** Index of the dropout layer, from 0 to 2^32 - 1. It must be unique in the model: layers of equal site have equal masks. */
+  /**
+   * Index of the dropout layer, from 0 to 2^32 - 1. It must be unique in the model, because layers with the same site have the
+   * same mask.
+   */
   readonly site: number;
 }
 
-/** floor(p 2^32). An element is dropped if its 32 random bits, read as an integer, are below this value. */
+/** Returns floor(p 2^32). An element is dropped if its 32 random bits, read as an unsigned integer, are below this value. */
 const thresholdOf = (p: number): number => Math.floor(p * 2 ** 32);
 
 /** The operation that `dropout` applies if p is above 0. */
@@ -99,7 +102,10 @@ export interface NormalOptions {
   readonly std: number;
   /** Mean. Default: 0. */
   readonly mean?: number;
-  /** Values farther from the mean than this number of `std` are drawn again; at least 1.5. Default: Infinity. */
+  /**
+   * A value that is more than this number of standard deviations from the mean is drawn again. The number must be at least
+   * 1.5. Default: Infinity.
+   */
   readonly within?: number;
 }
 
@@ -109,7 +115,7 @@ export interface NormalAttrs extends Required<NormalOptions> {
   readonly shape: readonly number[];
 }
 
-/** Maximum number of draws per value. With `within` = 2, fewer than one of 10^18 values needs all of them. */
+/** Maximum number of draws per value. With `within` = 2, fewer than one value in 10^18 needs all of these draws. */
 const ATTEMPTS = 16;
 
 /** The operation that `randomNormal` applies. */
@@ -140,7 +146,7 @@ export const normalOp: Op<NormalAttrs> = {
     for (let i = 0; i < y.length; i++) {
       let n = stream.normal();
       for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
-        // Attempt k reads the stream at a distance of 2^32 k draws.
+        // Attempt k reads the stream 2^32 k draws after the position of attempt 0.
         stream.position = 2 * i + 2 ** 32 * attempt;
         n = stream.normal();
       }

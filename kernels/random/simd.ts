@@ -7,7 +7,10 @@ import { blocksOf, eachFour, type Split } from "../simd/blocks.ts";
 import { end, smaller, WHOLE } from "../simd/rows.ts";
 import { type Key, threefry, threefryKey, type Words } from "./threefry_simd.ts";
 
-/** Options of a random stream: its seed, and its purpose, whose hash is the second word of the key. */
+/**
+ * The seed and the purpose of a random stream. The first word of the stream's key is the seed, and the second word is a hash
+ * of the purpose.
+ */
 export interface StreamOptions {
   readonly seed: number;
   readonly purpose: string;
@@ -20,8 +23,8 @@ const keyOf = (f: Func, { seed, purpose }: StreamOptions): Key =>
 const indices = (index: I32): V128 => i32x4.add(i32x4.splat(index), lanes([0, 1, 2, 3]));
 
 /**
- * y_i = x_i factor if the element's bits are at least `threshold`, else 0. Two elements share a draw, so the four draws of a
- * vector are the bits of eight elements.
+ * y_i = x_i factor if the element's bits are at least `threshold`, else 0. One draw of 64 bits serves two elements, so the
+ * four draws in the lanes of a vector serve eight elements.
  */
 export function dropoutPhase(
   size: number,
@@ -89,8 +92,8 @@ const fractionOf = ({ high, low }: Bits): V128 =>
   f32x4.madd(f32x4.fromS(high), 2 ** -27, f32x4.mul(f32x4.fromS(low), 2 ** -53));
 
 /**
- * y_i = mean + std n_i, where n_i is the i-th normal of a stream. It is drawn again while |n_i| > `within`, up to `attempts`
- * draws in total.
+ * y_i = mean + std n_i, where n_i is the i-th normal of a stream. A normal is drawn again while |n_i| > `within`, up to
+ * `attempts` draws in total.
  */
 export function normalPhase(
   size: number,
@@ -127,27 +130,29 @@ export function normalPhase(
   };
 }
 
-/** Four normals by the Box-Muller transform, from the draws `draw` and `draw` + 1 of an attempt. */
+/** Returns four normals, which the Box-Muller transform computes from the draws `draw` and `draw` + 1 of an attempt. */
 function normal(f: Func, key: Key, draw: V128, attempt: V128): V128 {
   const logarithm = negativeLogComplement(f, uniformBits(f, key, [draw, attempt]));
   const radius = f.let(f32x4.sqrt(f32x4.mul(logarithm, 2)));
   return f32x4.mul(radius, cosineOfTurns(f, uniformBits(f, key, [i32x4.add(draw, 1), attempt])));
 }
 
-/** The value of the polynomial with coefficients c[k] of x^k. */
+/** Returns the value at x of the polynomial in which c[k] is the coefficient of x^k. */
 const series = (x: V128, c: readonly number[]): V128 =>
   c.slice(0, -1).reduceRight<V128>((sum, c) => f32x4.madd(sum, x, f32x4.splat(c)), f32x4.splat(c.at(-1)!));
 
 const SQRT_HALF_BITS = 0x3f3504f3;
 
-/** -log(1 - u), with a small relative error for every u. The result is at most 53 log 2. See normal.wgsl. */
+/** Returns -log(1 - u) with a small relative error for every u. The result is at most 53 log 2. See normal.wgsl. */
 export function negativeLogComplement(f: Func, bits: Bits): V128 {
   const { high, low } = bits;
-  // 1 - u is split into a mantissa in [sqrt(1/2), sqrt(2)) and a power of two. If u < 1 - sqrt(1/2), u itself is exact.
+  // 1 - u is split into a mantissa in [sqrt(1/2), sqrt(2)) and a power of two. If u < 1 - sqrt(1/2), the logarithm is computed
+  // from u itself.
   const small = f.let(i32x4.ltS(high, 39311462));
   const u = f.let(fractionOf(bits));
   const rest = f.let(i32x4.sub(2 ** 27, high));
-  // If all bits of high are 1, only low matters. As a float it could round up to 2^26, so integers are subtracted.
+  // If all bits of high are 1, 1 - u depends only on low. Converted to a float, low could round up to 2^26, so integers are
+  // subtracted.
   const v = f.let(
     v128.select(
       i32x4.eq(rest, 1),
@@ -168,7 +173,10 @@ export function negativeLogComplement(f: Func, bits: Bits): V128 {
   return v128.select(small, twice, f32x4.sub(powers, twice));
 }
 
-/** cos(2 pi u). Each octant of the circle uses the angle t to the nearest zero or extremum. See normal.wgsl. */
+/**
+ * Returns cos(2 pi u). In each octant of the circle, t is the angle to the nearest zero or extremum of the cosine. See
+ * normal.wgsl.
+ */
 export function cosineOfTurns(f: Func, { high, low }: Bits): V128 {
   const octant = f.let(i32x4.shrU(high, 24));
   const part = f.let(v128.and(high, i32x4.splat(0xffffff)));

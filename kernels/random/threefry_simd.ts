@@ -6,7 +6,7 @@ const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]] as const;
 /** Two 32-bit words for each of four lanes. */
 export type Words = readonly [V128, V128];
 
-/** A key, prepared for threefry: its two words and a third derived from them, in local variables. */
+/** A key that is prepared for threefry: local variables that hold its two words and a third word derived from them. */
 export type Key = readonly [Local<"v128">, Local<"v128">, Local<"v128">];
 
 /** Prepares a key of two words, which may be numbers. Call it outside of loops. */
@@ -15,7 +15,7 @@ export function threefryKey(f: Func, first: Vector, second: Vector): Key {
   return [a, b, f.let(v128.xor(v128.xor(a, b), i32x4.splat(0x1bd11bda)))];
 }
 
-/** 64 random bits for each of four counters. */
+/** Returns 64 random bits for each of four counters. */
 export function threefry(f: Func, key: Key, [low, high]: Words): Words {
   const x = f.let(i32x4.add(low, key[0]));
   const y = f.let(i32x4.add(high, key[1]));

@@ -1,4 +1,4 @@
-// y[i] = LOW + WIDTH u, where u is the i-th uniform of the host's stream, whose 53 bits are rounded to float32.
+// y[i] = LOW + WIDTH u, where u is the i-th uniform of the host's stream. The 53 bits of u are rounded to float32.
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 

@@ -59,15 +59,18 @@ export const ROPE_PAIRS = { interleaved: { neighbours: true }, half: { neighbour
 
 /** Options of `rope`; the defaults are those of the paper. */
 export interface RopeOptions {
-  /** Base of the angles: pair i is rotated by base^(-2i / rotaryDim) per position. Default: 10,000. */
+  /**
+   * Base of the angles: from one position to the next, the angle of pair i grows by base^(-2i / rotaryDim) radians. Default:
+   * 10,000.
+   */
   readonly base?: number;
-  /** "interleaved" pairs dimensions 2i and 2i + 1, "half" dimensions i and i + rotaryDim / 2. Default: "interleaved". */
+  /** "interleaved" pairs dimensions 2i and 2i + 1, "half" pairs dimensions i and i + rotaryDim / 2. Default: "interleaved". */
   readonly pairs?: keyof typeof ROPE_PAIRS;
-  /** Number R of rotated dimensions; they are the first R of each head. Default: all. */
+  /** Number R of dimensions of each head that are rotated; they are the first R dimensions. Default: all dimensions. */
   readonly rotaryDim?: number;
   /** Position of the first row. Default: 0. */
   readonly offset?: number;
-  /** Result of `ropeTurns` for the same options, which tensors of equal length can share. Default: computed. */
+  /** Result of `ropeTurns` for the same options. Tensors of equal length can share it. Default: `rope` computes it. */
   readonly turns?: Tensor;
 }
 
@@ -83,7 +86,10 @@ function checkOptions(headDim: number, { base = 10000, rotaryDim = headDim, offs
   if (!Number.isInteger(offset) || offset < 0) fail(`offset is ${offset}, expected a position, 0 or more`);
 }
 
-/** [length, R/2, 2] in float64: the cos and sin of (offset + t) base^(-2i/R) for positions t and pairs i, side by side. */
+/**
+ * Returns a table [length, R/2, 2] in float64. For each position t and pair i, it has the cos and sin of the angle (offset +
+ * t) base^(-2i/R), side by side.
+ */
 function turns(length: number, rotaryDim: number, base: number, offset: number): Float64Array {
   const table = new Float64Array(length * rotaryDim);
   for (let i = 0; i < rotaryDim; i += 2) {
@@ -97,8 +103,8 @@ function turns(length: number, rotaryDim: number, base: number, offset: number):
 }
 
 /**
- * The rotations of `length` positions, for the option `turns` of `rope`: the cos and sin of (offset + t) base^(-2i / R), side
- * by side, as a tensor [length, R].
+ * Returns the rotations of `length` positions, for the option `turns` of `rope`: a tensor [length, R] that has, side by side,
+ * the cos and sin of the angles (offset + t) base^(-2i / R).
  *
  * @param length T
  * @param headDim d, the default of R (`rotaryDim`)

@@ -1,5 +1,5 @@
 // Rotates each pair (a, b) of a row by an angle that depends on its position: (a cos - b sin, a sin + b cos). If BACK, the
-// angle is negated. The remaining dimensions are copied. One invocation per pair, and one per remaining dimension.
+// angle is negated. The remaining dimensions are copied. Each invocation rotates one pair or copies one remaining dimension.
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> turns: array<f32>;

@@ -2,11 +2,14 @@
 // elements at a time and never write past the end of a tensor.
 import { type Func, type I32, i32, type Int, int, type V128 } from "../../src/wasm/mod.ts";
 
-/** Consecutive elements that are split into blocks of `length`, a multiple of 4; the last block may be shorter. */
+/**
+ * Consecutive elements that are split into blocks of `length` elements, where `length` is a multiple of 4. The last block may
+ * be shorter.
+ */
 export interface Split {
   /** Number of elements. */
   readonly size: number;
-  /** Elements per block. */
+  /** Number of elements per block. */
   readonly length: number;
 }
 
@@ -18,7 +21,7 @@ export type Store = (address: Int, value: V128) => void;
 
 /**
  * Writes a loop over the elements of a block, four at a time. `body` gets the index of the first of the four elements, and a
- * function that stores results. Its code is generated twice if the number of elements is not a multiple of 4.
+ * function that stores results. The code of `body` is generated twice if the number of elements is not a multiple of 4.
  */
 export function eachFour(
   f: Func,

@@ -4,20 +4,28 @@ import type { Addresses, Phase, Simd } from "../../src/graph/simd.ts";
 import { element, f32x4, type Func, type I32, i32, int, load, type Local } from "../../src/wasm/mod.ts";
 import { end, type Part, smaller, WHOLE } from "./rows.ts";
 
-/** Maximum number of rows, approximate number of elements, and maximum number of columns per block. */
+/** Maximum number of rows per block. */
 const MOST_ROWS = 512;
+/** Approximate number of elements per block. */
 const ELEMENTS = 8192;
+/** Maximum number of columns per block. */
 const COLUMNS = 64;
 
-/** Columns per strip: one cache line of a row. Their accumulators fit in registers, even for two sums per column. */
+/**
+ * Number of columns per strip: one cache line of a row. The accumulators of a strip fit in registers, even with two sums per
+ * column.
+ */
 export const STRIP = 16;
 
-/** The groups of four columns in a strip: each has an offset in bytes from the strip's start, and a part of 1 to 4 columns. */
+/**
+ * The groups of up to four columns in a strip. Each has a byte offset, which is added to the offset that `eachStrip` passes,
+ * and a `Part` that says how many columns the group has (1 to 4).
+ */
 export type Strip = readonly (readonly [offset: number, part: Part])[];
 
 /**
- * Writes a loop over the strips of 16 columns (the last may be narrower) in the block of `width` columns with this index.
- * `body` gets a byte offset within a row, to which the offsets of the strip's groups are added.
+ * Writes a loop over the strips in the block of `width` columns with this index. A strip has 16 columns, but the last strip of
+ * a row may be narrower. `body` gets a byte offset within a row, to which the offsets of the strip's groups are added.
  */
 export function eachStrip(
   f: Func,
@@ -37,7 +45,9 @@ export function eachStrip(
   f.if(i32.geU(to, 4 * columns), () => body(int(0), rest));
 }
 
-/** Writes code that adds four columns of a row to the sums; their byte offset is known when the code is generated. */
+/**
+ * Writes code that adds four columns of a row to the sums. The byte offset of the columns is known when the code is generated.
+ */
 export type AddColumns = (sums: readonly Local<"v128">[], offset: number) => void;
 
 /** Sums over the rows of a matrix. */
@@ -47,17 +57,20 @@ export interface ColumnSums {
   readonly columns: number;
   /** For each sum, the index of its output [columns]. */
   readonly outputs: readonly number[];
-  /** Writes the code that a row needs once, and returns the code for its columns from byte offset `column` on. */
+  /**
+   * Writes the code that runs once per row and strip, and returns a function that writes the code for four columns. The byte
+   * offset of these columns is relative to `column`.
+   */
   readonly row: (f: Func, row: I32, column: I32, at: Addresses) => AddColumns;
 }
 
-/** Sums over the rows, one per column and output. */
+/** Returns the phases that sum over the rows, with one sum per column and output. */
 export function columnSums(of: ColumnSums): Simd {
   const { rows, columns, outputs } = of;
   const strip = Math.min(columns, COLUMNS);
   const perBlock = Math.min(MOST_ROWS, Math.ceil(ELEMENTS / strip));
   const chunks = Math.ceil(rows / perBlock);
-  // Partial sums are [chunk, sum, column].
+  // The shape of the partial sums is [chunk, sum, column].
   const all = outputs.length * columns;
   const partial = partialSums(of, strip, perBlock, (at, chunk, k) => {
     return chunks === 1
@@ -86,7 +99,7 @@ export function columnSums(of: ColumnSums): Simd {
   };
 }
 
-/** The phase that sums blocks of rows for strips of columns, and writes the sums to the address that `to` returns. */
+/** Returns the phase that sums blocks of rows for strips of columns, and writes the sums to the address that `to` returns. */
 function partialSums(
   { label, rows, columns, outputs, row }: ColumnSums,
   strip: number,

@@ -13,14 +13,14 @@ export interface Part {
   store(f: Func, address: I32, x: V128, offset: number): void;
 }
 
-/** Four floats. */
+/** A part with four floats. */
 export const WHOLE: Part = {
   count: 4,
   keep: (x) => x,
   store: (f, address, x, offset) => f.store(address, x, offset),
 };
 
-/** The last `count` floats of a row, one to three. */
+/** Returns the part that has the last `count` floats of a row, where `count` is 1 to 3. */
 export function end(count: number): Part {
   const ones = (lane: number): number => lane < count ? -1 : 0;
   const inside = lanes([ones(0), ones(1), ones(2), ones(3)]);
@@ -51,7 +51,7 @@ export function eachPart(f: Func, size: number, body: PartBody, unroll = 1): voi
   }
 }
 
-/** The smaller of two unsigned integers. The code of `a` is generated twice. */
+/** Returns the smaller of two unsigned integers. The code of `a` is generated twice. */
 export const smaller = (a: I32, b: number): I32 => select(i32.ltU(a, b), a, int(b));
 
 /** The rows of a block: from `first` up to, but not including, `last`. */
@@ -100,7 +100,7 @@ export function rowGroups(rows: number, size: number, { most = 4, elements = 819
 
 /**
  * Combines the four lanes of each vector, by default by adding them in the order (0 + 2) + (1 + 3). Lane k of the result
- * belongs to vector k, of one to four; the remaining lanes hold copies.
+ * belongs to vector k. If there are fewer than four vectors, the remaining lanes hold copies.
  */
 export function acrossLanes(f: Func, vectors: readonly V128[], combine = f32x4.add): V128 {
   const kept = vectors.map((x) => f.let(x));
@@ -113,8 +113,8 @@ export function acrossLanes(f: Func, vectors: readonly V128[], combine = f32x4.a
 }
 
 /**
- * Sums over rows of `size` elements, for `count` rows at once: lane r of the result is the sum of row r. `step` returns a
- * row's partial sums with four more elements added.
+ * Writes sums over `count` rows of `size` elements at once. Lane r of the result is the sum of row r. `step` returns the
+ * vector of a row's partial sums with four more elements added.
  */
 export function rowSums(
   f: Func,

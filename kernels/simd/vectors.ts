@@ -22,7 +22,10 @@ export function gatherLanes(base: Int, index: (lane: number) => Int): V128 {
   );
 }
 
-/** Loads `count` values, and zeros in the remaining lanes; does not read past them. If `count` exceeds 4, loads four. */
+/**
+ * Loads `count` values (four if `count` exceeds 4), and sets the remaining lanes to zero. Memory past these values is not
+ * read.
+ */
 export function loadPart(address: I32, offset: number, count: number): V128 {
   if (count >= 4) return load("v128", address, offset);
   if (count === 1) return loadZero(address, offset);
