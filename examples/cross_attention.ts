@@ -1,4 +1,4 @@
-// Cross attention that learns to copy: each query attends to the memory row whose key it matches; padding rows are masked.
+// Trains cross attention to copy: each query must attend to the memory row that equals it. Padding rows are masked.
 // deno run -A examples/cross_attention.ts
 import {
   elementwise,
@@ -39,7 +39,10 @@ for (const name of names) {
 }
 using program = await device.compile({ outputs: { loss }, effects });
 
-/** A batch: each query and its target are a random row of the memory, whose last two rows are padding and never chosen. */
+/**
+ * Returns a batch. Each query is a random row of the memory, and its target is the same row. The last two rows of each memory
+ * are padding and are never chosen.
+ */
 function batch() {
   const rows = normal(BATCH * MEMORY * DIM);
   const chosen = Array.from(

@@ -1,4 +1,5 @@
-// A pre-LN encoder block: bidirectional self-attention, then an MLP, each after a LayerNorm; and the gradient of a loss.
+// Computes a pre-LN encoder block (bidirectional self-attention, then an MLP, each after a LayerNorm) and the gradient of a
+// loss.
 // deno run -A examples/encoder_block.ts
 import {
   add,

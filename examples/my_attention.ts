@@ -3,8 +3,8 @@
 //   deno task check_attention --file examples/my_attention.ts --mask none
 //
 // compares this function with dense float64 attention on 100 random cases and prints the smallest failing case in full.
-// Once that passes, try --mask causal, then --mask random (rows may see no key), then leave --mask out. You can copy this
-// file to any folder and pass its path to --file.
+// Once that passes, try --mask causal, then --mask random (in which a query may see no key), then leave --mask out. You can
+// copy this file to any folder and pass its path to --file.
 import type { AttentionInput } from "../mod.ts";
 
 /**
@@ -14,13 +14,13 @@ import type { AttentionInput } from "../mod.ts";
  *   a_ij = exp(s_ij) / sum_j' exp(s_ij')                softmax over the keys j' that query i may see; 0 for the others
  *   z_i  = sum_j a_ij v_j                               weighted sum of values, [T][dv]
  *
- * Query i may see key j where mask[i][j] is true. A row that sees no key is zero. T and S may differ, and so may
- * d and dv. To keep exp from overflowing, first subtract the row's largest visible score; this does not change the weights.
+ * Query i may see key j if mask[i][j] is true. If query i may see no key, z_i is zero. T and S may differ, and so may d and dv.
+ * To keep exp from overflowing, first subtract the row's largest visible score; this does not change the weights.
  *
  * @param input.q queries, [T][d]
  * @param input.k keys, [S][d]
  * @param input.v values, [S][dv]
- * @param input.mask [T][S], true: attend
+ * @param input.mask [T][S]; mask[i][j] is true if query i may see key j
  * @param input.scale scale factor of the scores, usually but not always 1/sqrt(d)
  * @returns z, [T][dv]
  */

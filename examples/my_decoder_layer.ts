@@ -3,7 +3,7 @@
 //
 //   deno task check_attention --file examples/my_decoder_layer.ts --mask causal
 //
-// compares this function with a dense float64 layer on 100 random cases. If its results are those of a common mistake
+// compares this function with a dense float64 layer on 100 random cases. If your results match those of a common mistake
 // (post-norm, a residual left out, ...), the check names that mistake.
 import type { LayerOptions, Matrix } from "../mod.ts";
 
@@ -20,8 +20,8 @@ import type { LayerOptions, Matrix } from "../mod.ts";
  * @param weights named as in a block of heed's checkpoints: ln1.weight, ln1.bias [D]; attn.wq.weight [D][D], attn.wq.bias [D],
  * and the same for attn.wk, attn.wv, attn.wo; ln2.weight, ln2.bias [D]; mlp.fc.weight [F][D], mlp.fc.bias [F];
  * mlp.proj.weight [D][F], mlp.proj.bias [D]
- * @param options.heads H
- * @param options.mask [T][T], true: attend
+ * @param options.heads number of heads, H
+ * @param options.mask [T][T]; mask[i][j] is true if query i may see key j
  * @returns y, [T][D]
  */
 export function decoderLayer(

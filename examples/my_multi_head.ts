@@ -2,7 +2,7 @@
 //
 //   deno task check_attention --file examples/my_multi_head.ts --mask none
 //
-// compares this function with a dense float64 layer on 100 random cases. If its results are those of a common mistake
+// compares this function with a dense float64 layer on 100 random cases. If your results match those of a common mistake
 // (scores not scaled, heads split wrong, no output projection, ...), the check names that mistake.
 import type { LayerOptions, Matrix } from "../mod.ts";
 
@@ -19,8 +19,8 @@ import type { LayerOptions, Matrix } from "../mod.ts";
  *
  * @param x [T][D]
  * @param weights by name: wq.weight [D][D], wq.bias [D], and the same for wk, wv and wo
- * @param options.heads H
- * @param options.mask [T][T], true: attend
+ * @param options.heads number of heads, H
+ * @param options.mask [T][T]; mask[i][j] is true if query i may see key j
  * @returns y, [T][D]
  */
 export function multiHead(

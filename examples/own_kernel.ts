@@ -1,4 +1,5 @@
-// A custom operation, y = x^3: its WGSL kernel, its TypeScript reference and its gradient, run on the reference device and on any GPU.
+// Defines a custom operation, y = x^3, by a WGSL kernel, a TypeScript reference and a gradient. Runs it on the reference device
+// and, if there is one, on a GPU.
 // deno run -A examples/own_kernel.ts
 import {
   apply,

@@ -1,5 +1,5 @@
-// Compares softmax and sigmoid attention over several seeds: the mean difference of their best validation losses, with a 95%
-// confidence interval.
+// Compares softmax and sigmoid attention over several seeds. Prints the mean difference of their best validation losses, with a
+// 95% confidence interval.
 // deno run -A examples/seeds.ts [seeds] [steps]
 import { interval, loadConfig, train } from "../mod.ts";
 

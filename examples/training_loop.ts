@@ -1,5 +1,5 @@
-// A custom training loop: the model and its data come from a configuration, the update is written here (Signum, the sign of
-// the momentum), and the loss is read every 40 steps.
+// A custom training loop. The model and its data come from a configuration. This file defines the update (Signum, which uses
+// the sign of the momentum) and reads the loss every 40 steps.
 // deno run -A examples/training_loop.ts
 import {
   crossEntropy,
@@ -22,7 +22,7 @@ const { context, vocabulary } = architecture;
 const { batch } = config.train;
 const [STEPS, RATE, MOMENTUM] = [160, 5e-4, 0.9];
 
-// The graph of a step: loss, gradient, update. All parameters are parts of one flat state.
+// The graph of a step computes the loss, the gradient and the update. All parameters are parts of one flat state.
 const parameters = models.flat(layout);
 const momentum = state("momentum", parameters.shape);
 const views = models.parameterViews(layout, parameters);

@@ -1,4 +1,5 @@
-// Measures the lateral sum in softmax's Jacobian, by layer and head: deno task analyze_softmax_jacobian [config or run]
+// Measures the off-diagonal (lateral) sum in softmax's Jacobian, by layer and head:
+// deno task analyze_softmax_jacobian [config or run]
 import { basename, dirname, join, resolve } from "node:path";
 import * as heed from "../mod.ts";
 import {
@@ -70,7 +71,7 @@ interface Subject {
   readonly steps: readonly number[];
   /** The folder of runs in which the analysis creates its folder. */
   readonly dir: string;
-  /** The subject's description in the comment of the analysis's config.yaml. */
+  /** Describes the subject in the comment at the top of the analysis's config.yaml. */
   readonly about: string;
 }
 
@@ -124,7 +125,10 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** A folder or path names a run, a YAML file a configuration, and a bare name a configuration or, if there is none, a run. */
+/**
+ * Returns the subject that a name denotes. A YAML file is a configuration, and any other path or folder is a run. Any other
+ * name is a configuration or, if there is none of this name, a run.
+ */
 async function subjectOf(
   name: string,
   overrides: readonly string[],
@@ -153,7 +157,7 @@ async function subjectOf(
 /** Throws if `--out` names a folder that is not empty, or the working directory. */
 async function checkOut(out: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(out)).catch((error) => {
-    // A file at this path is reported when the folder is created.
+    // If there is a file at this path, creating the folder will report it.
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
     throw fileError(out, error);
   });
@@ -183,7 +187,7 @@ function outputAt(folder: string, charts: string): Output {
   };
 }
 
-/** Creates the folder of an analysis, with its configuration. */
+/** Creates the folder of an analysis and writes the configuration into it. */
 async function outputOf(
   { experiment: { config }, dir, about, steps }: Subject,
   out?: string,

@@ -37,7 +37,10 @@ const command: cli.Command = {
   ],
 };
 
-/** The range of the colour scale: [0, 1] if the weights of each row sum to 1, else (sigmoid) [0, largest weight]. */
+/**
+ * Returns the range of the colour scale: [0, 1] if the weights of each row sum to 1, otherwise (as for sigmoid)
+ * [0, largest weight].
+ */
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
   let [most, shares] = [0, true];
   for (const row of maps.flatMap(({ weights }) => weights)) {

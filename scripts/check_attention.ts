@@ -59,7 +59,7 @@ const command: cli.Command = {
   exits: { 1: "a check failed" },
 };
 
-/** A diagram of the graph of a pre-norm decoder layer with causal attention, as `train` builds it. */
+/** Returns a diagram (SVG) of the graph of a pre-norm decoder layer with causal attention, as `train` builds it. */
 function layerDiagram(activation: AttentionActivation): string {
   const layer = check.decoderLayer({
     vocabulary: 65,
@@ -84,7 +84,10 @@ interface Implementations {
   readonly layers: readonly check.LayerImplementation[];
 }
 
-/** The functions of a file, or heed's kernels on the named device; by default on all: WebGPU (if any), CPU and reference. */
+/**
+ * Returns the functions of a file or, if none is given, heed's kernels on the named device. If no device is named either,
+ * returns heed's kernels on all devices: WebGPU (if there is an adapter), CPU and reference.
+ */
 async function implementations(file?: string, device?: string): Promise<Implementations> {
   if (file !== undefined && device !== undefined) {
     throw new UserError("--device: selects a device for heed's kernels; leave out --device or --file.");
@@ -106,7 +109,7 @@ async function implementations(file?: string, device?: string): Promise<Implemen
   return { attentions: devices.map(check.kernelAttention), layers: [] };
 }
 
-/** Which cases to check, and where the results go. */
+/** Options that say which cases to check and where to write the results. */
 interface Options {
   readonly count: number;
   readonly only: number | undefined;
@@ -135,7 +138,7 @@ function reportCheck(
   say(`To run it again: deno task check_attention ${[...same, `--case ${smallest.index}`].join(" ")}`);
 }
 
-/** Checks an attention; returns the number of failed cases. */
+/** Checks an implementation of attention. Returns the number of failed cases. */
 async function checkOne(
   implementation: check.AttentionImplementation,
   options: Options,
@@ -152,7 +155,7 @@ async function checkOne(
   return result.failed.length;
 }
 
-/** Checks a layer; returns the number of failed cases. */
+/** Checks an implementation of a layer. Returns the number of failed cases. */
 async function checkOneLayer(
   implementation: check.LayerImplementation,
   options: Options,

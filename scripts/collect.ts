@@ -39,14 +39,17 @@ const command: cli.Command = {
   ],
 };
 
-/** The logs that an argument names: all in a folder, one file, or the log of a run given by the start of its time or id. */
+/**
+ * Returns the logs that an argument names: all logs in a folder, one file, or the log of the run whose time or id begins with
+ * the argument.
+ */
 async function logsOf(given: string, unreadable: (error: UserError) => void): Promise<string[]> {
   const info = await Deno.stat(given).catch(() => undefined);
   const isRun = info ? info.isFile && basename(given) === "latest" : /^[0-9a-f-]{4,}$/.test(given);
   return isRun ? [(await findLog(given)).log] : await findLogs(given, unreadable);
 }
 
-/** The results of logs; a log that is left out is reported with the reason. */
+/** Returns the results of the logs. Each log that is left out is reported with the reason. */
 async function readAll(logs: readonly string[], damaged: (error: UserError) => void): Promise<RunResult[]> {
   const results: RunResult[] = [];
   for (const [i, log] of logs.entries()) {

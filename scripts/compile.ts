@@ -31,10 +31,10 @@ const command: cli.Command = {
   examples: ["deno task compile", "deno task compile train generate --target x86_64-pc-windows-msvc"],
 };
 
-/** The file name of a script's binary: heed-verify-load for verify_load. */
+/** Returns the file name of a script's binary, for example heed-verify-load for verify_load. */
 const binaryOf = (script: string): string => `heed-${script.replaceAll("_", "-")}`;
 
-/** A path in the project's folder, whatever the current folder is. */
+/** Returns the absolute path of a file in the project's folder, whatever the current folder is. */
 const path = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
 /** Runs the deno on PATH. */
@@ -74,7 +74,7 @@ async function compile(script: string, output: string, target: string | undefine
 /** Timeout of a binary's --help in ms; it is long because some systems scan the whole file at its first start. */
 const HELP_MS = 60_000;
 
-/** The first line of a binary's help, or why it cannot be run. */
+/** Returns the first line of a binary's help, or the reason why the binary cannot be run. */
 async function helpLine(file: string): Promise<string> {
   const signal = AbortSignal.timeout(HELP_MS);
   try {
@@ -87,7 +87,10 @@ async function helpLine(file: string): Promise<string> {
   }
 }
 
-/** Runs a new binary with --help: a build with a base other than denort succeeds, but the binary does not run the script. */
+/**
+ * Runs a new binary with --help, because a build with a base binary other than denort succeeds but yields a binary that does
+ * not run the script.
+ */
 async function checkBuilt(script: string, file: string): Promise<void> {
   const help = await helpLine(isAbsolute(file) ? file : `./${file}`);
   if (help.startsWith(`${script}: `) && help.endsWith(`(heed ${VERSION})`)) return;

@@ -56,7 +56,7 @@ const command: cli.Command = {
   ],
 };
 
-/** The prompts. An error in encoding a prompt names the option that gave it. */
+/** Returns the prompts. If the text of a prompt cannot be encoded, the error names the option --prompt. */
 function promptsOf(
   { values: { first }, lists }: cli.Arguments,
   tokenizer: Tokenizer,
@@ -79,7 +79,10 @@ function promptsOf(
   return given.map((prompt) => cli.withFirst(tokenizer, prompt, first));
 }
 
-/** Streams texts in order, each starting on a new line; a text waits until those before it are complete. */
+/**
+ * Returns a writer that streams texts in order, each starting on a new line. A text waits until all texts before it are
+ * complete.
+ */
 function textWriter() {
   const out = cli.textOutput();
   const waiting: string[] = [];

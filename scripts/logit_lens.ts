@@ -49,7 +49,7 @@ function chartOf({ tokens, predicted, depths }: LogitLens): string {
   });
 }
 
-/** The most likely token at each depth, one line per position. */
+/** Returns a table of the most likely token at each depth, with one line per position. */
 function tableOf({ tokens, depths }: LogitLens): string {
   const rows = tokens.map((token, t) => [
     JSON.stringify(token),

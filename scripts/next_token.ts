@@ -19,7 +19,7 @@ const command: cli.Command = {
   ],
 };
 
-/** The total probability of ids without a token is reported if it is above this. */
+/** The total probability of ids without a token is reported if it is above this threshold. */
 const WITHOUT_TOKEN = 5e-7;
 
 await cli.runCommand(command, async ({ positionals, values }) => {

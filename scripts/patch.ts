@@ -90,7 +90,7 @@ function tableOf(patching: Patching, site: string): string {
   ].join("\n");
 }
 
-/** One of the two texts, or its token ids. */
+/** Returns one of the two texts (`name` is "clean" or "corrupted"), or its token ids. */
 function textOf(values: Readonly<Record<string, string | undefined>>, name: string): TextOrIds {
   const [text, ids] = [values[name], values[`${name}-ids`]];
   if (text !== undefined && ids !== undefined) {

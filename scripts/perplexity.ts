@@ -56,11 +56,11 @@ const command: cli.Command = {
 
 /** The token with the highest (`max`) or lowest (`min`) cross-entropy in a text or a split. */
 interface Extreme {
-  /** Name of its text, or of the split. */
+  /** Name of the token's text, or of the split. */
   readonly name: string;
-  /** Index of its row in the split; undefined in a text. */
+  /** Index of the token's row in the split; undefined if the token is in a text. */
   readonly row?: number;
-  /** Index in the text's ids, or in the split's row of context + 1 ids; from 0. */
+  /** Index of the token, from 0: among the ids of its text or, in a split, among the context + 1 ids of its row. */
   readonly position: number;
   readonly token: string;
   readonly nats: number;
@@ -69,16 +69,16 @@ interface Extreme {
 /** The result of a text, of a split, or of all texts. */
 interface PerplexityRow extends Perplexity {
   readonly name: string;
-  /** This and the next three are set only for a split; the next three only if the split has answers to score. */
+  /** Set only for a split, as are the next three fields. Those three are set only if the split has answers to score. */
   readonly accuracy?: number;
   readonly answer_loss?: number;
   readonly answer_accuracy?: number;
   readonly exact_match?: number;
   readonly max?: Extreme;
   readonly min?: Extreme;
-  /** The loss per source, for a split of a mixture. */
+  /** The loss of each data source, set only for a split of a mixture of sources. */
   readonly sources?: readonly { readonly name: string; readonly loss: number }[];
-  /** The texts of highest and lowest perplexity, if there are several. */
+  /** The texts with the highest and the lowest perplexity, set only in the result of all texts. */
   readonly max_text?: { readonly name: string; readonly perplexity: number };
   readonly min_text?: { readonly name: string; readonly perplexity: number };
 }
@@ -89,7 +89,7 @@ const NOTHING = {
   ...{ max: undefined, min: undefined, sources: undefined, max_text: undefined, min_text: undefined },
 };
 
-/** The texts or ids, with their names in the output. */
+/** Returns the texts or ids that the options give, each with the name under which it is printed. */
 async function textsOf({ lists, flags }: cli.Arguments): Promise<{ name: string; text: TextOrIds }[]> {
   const given = lists?.text?.map((text, n) => ({ name: `text ${n}`, text })) ?? [];
   const ids = lists?.ids?.map((ids, n) => ({ name: `ids ${n}`, text: cli.idsOption("ids", ids) })) ?? [];
@@ -125,7 +125,7 @@ function lineOf(
   ].join("");
 }
 
-/** The results of each text and of all texts. */
+/** Returns the result of each text, and the result of all texts together. */
 function perplexityRows(
   tokenizer: Tokenizer,
   texts: readonly { readonly name: string; readonly ids: ArrayLike<number> }[],
@@ -152,7 +152,7 @@ function perplexityRows(
   return { each, all: { ...all, max_text: ranked.at(-1), min_text: ranked[0] } };
 }
 
-/** Layout of the table of `--tokens`: a column of cross-entropies in nats, and one of tokens. */
+/** Layout of the table that `--tokens` prints: the first column has cross-entropies in nats, and the second has tokens. */
 const ROW = { left: (column: number) => column === 1, least: 8 };
 
 await cli.runCommand(command, async (args) => {

@@ -56,11 +56,11 @@ interface Named {
   readonly given: string;
   readonly log: string;
   readonly run?: RunFolder;
-  /** The real path of its log. */
+  /** The path of the log with symbolic links resolved. */
   readonly real: string;
-  /** The folder of its charts. */
+  /** The folder of the run's charts. */
   readonly charts: string;
-  /** Names for it in a chart, from the shortest to one that no other run can have. */
+  /** Possible names of the run in a chart, from the shortest name to a name that no other run can have. */
   readonly names: readonly string[];
 }
 
@@ -105,7 +105,7 @@ async function drawAll(runs: readonly Named[]): Promise<void> {
 
 type Values = Readonly<Record<string, string | undefined>>;
 
-/** The metric or statistic to draw; undefined if neither --metric nor --tap is given. */
+/** Returns the metric or statistic to draw; undefined if neither --metric nor --tap is given. */
 function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boolean) {
   const given = Object.entries({ stat, head, kind }).find(([, value]) => value !== undefined);
   if (tap === undefined && given) throw new UserError(`--${given[0]}: belongs to --tap, which is not given.`);

@@ -27,7 +27,10 @@ const command: cli.Command = {
   examples: ["deno task report runs/latest", "deno task report nanogpt_cpu --out nanogpt.html"],
 };
 
-/** The charts of a run, keyed by file name: those drawn anew from its log, and the other SVG files in its charts folder. */
+/**
+ * Returns the charts of a run, keyed by file name: charts that are drawn anew from its log, and the other SVG files in its
+ * charts folder.
+ */
 async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, string>> {
   const drawn = await runCharts(log);
   const entries = await Array.fromAsync(Deno.readDir(charts)).catch(() => []);

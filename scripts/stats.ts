@@ -37,7 +37,7 @@ const command: cli.Command = {
   ],
 };
 
-/** The first and last step of a range `3..9`, `3..` or `..9`, or of a single step `3`. */
+/** Returns the first and the last step of a range, such as `3..9`, `3..` or `..9`, or of a single step, such as `3`. */
 function stepsOption(text: string): [number, number] {
   const [, from, dots, to] = /^(\d*)(\.\.)?(\d*)$/.exec(text) ?? [];
   const number = (digits: string | undefined, otherwise: number) => digits ? Number(digits) : otherwise;

@@ -126,7 +126,7 @@ function warn({ step, message }: WarningRecord, before = ""): void {
   cli.tellLine(messageLine(`${before}warning: step ${step}: ${message}`));
 }
 
-/** A file of records that is removed if an error leaves it empty. */
+/** Opens a file of records. On disposal, the file is removed if it is new and empty. */
 function recordsFile(path: string): LogWriter {
   const size = () => {
     try {
@@ -148,7 +148,7 @@ function recordsFile(path: string): LogWriter {
   };
 }
 
-/** The writer of `--ndjson`, to a file or to stdout; if stdout is closed, the run ends as it does after Ctrl-C. */
+/** Returns the writer of `--ndjson`, if that is given. If stdout is closed, the run ends as it does after Ctrl-C. */
 function recordsTo(target: string | undefined, stop: AbortController): LogWriter | undefined {
   if (target !== "-") return target === undefined ? undefined : recordsFile(target);
   const out = stdoutLog();
@@ -166,7 +166,7 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
   };
 }
 
-/** The configuration of a run that starts from another run: the named one, or the other run's with a new name. */
+/** Returns the configuration of a run that starts from the run `from`: `name` or, without it, that of `from` under a new name. */
 async function startFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
   const tokenizer = overrides.find((override) => /^[~+]?tokenizer\b/.test(override));
   if (tokenizer !== undefined) {
@@ -192,7 +192,7 @@ function report(trained: TrainResult, say: (line: string) => void): void {
   say(`${folder.path}: log.ndjson, charts/loss.svg${trained.saved === null ? "" : checkpoints}`);
 }
 
-/** The message of an interrupted run; `again` says how to resume it, `of` names the run if it is part of a sweep. */
+/** Returns the message for an interrupted run. `again` says how to resume it; `of` names the run if it is part of a sweep. */
 function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of = ""): string {
   if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to resume from.`;
   const at = saved === step
@@ -201,7 +201,7 @@ function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of 
   return `${at} ${again}`;
 }
 
-/** What the report of a run's end needs. */
+/** The arguments of the functions that report how a run ended. */
 interface Ending {
   readonly stop: AbortController;
   readonly say: (line: string) => void;
@@ -239,7 +239,7 @@ async function sweepAll(
     onProgress: (_run, _index, progress) => show(progress),
     onWarning: (run, index, warning) => warn(warning, lead(run, index)),
     onEvaluation(run, index, record) {
-      // The last evaluation is in the line of the run's end.
+      // The line that is printed at the run's end has the last evaluation.
       if (record.step === run.config.train.steps) return;
       cli.tellLine(`${lead(run, index)}${evaluationLine(record)}`);
     },
@@ -268,7 +268,7 @@ async function sweepAll(
   return diverged.length ? DIVERGED : 0;
 }
 
-/** The requested runs, or undefined if a run is to be resumed. */
+/** Returns the requested runs, or undefined if a run is to be resumed. */
 async function requestedSweep({ positionals, values, flags }: cli.Arguments): Promise<Sweep | undefined> {
   const { names, overrides } = cli.splitOverrides(positionals);
   const name = cli.onlyName(names, "configuration");
@@ -291,7 +291,7 @@ async function requestedSweep({ positionals, values, flags }: cli.Arguments): Pr
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
-/** Trusts the given files and reports it. */
+/** Trusts the given files and prints which of them are newly trusted. */
 async function trustGiven(files: readonly string[]): Promise<void> {
   const added = await models.trustCode(files, "trust");
   for (const code of added) cli.tellLine(`trusted: ${models.codeLine(code)}`);
@@ -317,7 +317,7 @@ async function trustNamedCode({ runs }: Sweep): Promise<void> {
   }
 }
 
-/** The library for matrix products: the requested one or, if heed may call libraries, one that it finds. */
+/** Returns the library for matrix products: the requested library or, if heed may call native libraries, one that heed finds. */
 function blasOf(choice: string | undefined): Blas | undefined {
   if (choice === "none") return undefined;
   if (choice !== undefined) return findBlas(choice);

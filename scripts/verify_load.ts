@@ -21,7 +21,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
   const checks = await verifyCheckpoint(checkpoint, (model, device) => {
     const { train: { batch }, model: { context } } = model.config;
-    // About as many forward passes as evaluation batches.
+    // An estimate: the checks run about as many forward passes as there are evaluation batches.
     const work = () => forwardWork(model, { passes: 100, positions: batch * context });
     return openDevice(values.device ?? device, work);
   });

@@ -20,7 +20,7 @@ function printStack(cause: unknown): void {
   for (const line of stackOf(cause).split("\n", STACK_LINES)) tellLine(messageLine(line));
 }
 
-/** Makes the console, including that of user code, write with functions that wait while a non-blocking pipe is full. */
+/** Makes `console`, which user code also uses, write with functions that wait while a non-blocking pipe is full. */
 function writeConsoleWhole(): void {
   const to = (write: (text: string) => void) => ({ write }) as unknown as Writable;
   const stdout = to((text) => writeStdout(new TextEncoder().encode(text)));
@@ -81,12 +81,12 @@ const PROGRESS: OptionSpec = {
 };
 
 /**
- * Runs a script: parses its arguments, prints --help, and exits with the code that `main` returns. A `UserError` prints one
- * line on stderr and exits with code 2; so do a missing permission, whose line names the flag that grants it, and an error of
- * user code, which also prints its stack. If the reader closes the output pipe, the exit code is 0. Any other error is a bug
- * and is thrown again.
+ * Runs a script: parses its arguments, prints --help, and exits with the code that `main` returns. On a `UserError`, it prints
+ * one line on stderr and exits with code 2. It does the same for a missing permission, with the flag that grants it in the
+ * line, and for an error in user code, whose stack it also prints. If the reader closes the output pipe, the exit code is 0.
+ * Any other error is a bug and is thrown again.
  *
- * @param heed the exports of mod.ts, which user files of the script import from heed; needed in a bundle
+ * @param heed the exports of mod.ts, for user files that import heed; required if the script is bundled
  */
 export async function runCommand(
   command: Command,
@@ -140,14 +140,14 @@ function endAtUncaught(command: Command): void {
   addEventListener("unhandledrejection", (event) => end(event, event.reason));
 }
 
-/** The signals of Ctrl-C, termination, and a closed terminal. */
+/** The signals that Ctrl-C, a request to terminate, and a closed terminal send. */
 const INTERRUPTS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK", "SIGHUP"]
   : ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
- * An AbortController that Ctrl-C, SIGTERM or a closed terminal aborts, so that work can be saved; a second Ctrl-C exits at
- * once with code 130.
+ * Returns an AbortController that is aborted by Ctrl-C, SIGTERM or a closed terminal, so that the script can save its work. A
+ * second Ctrl-C exits at once with code 130.
  */
 export function interruptSignal(): AbortController {
   const controller = new AbortController();
@@ -170,7 +170,7 @@ export interface TextOutput {
 }
 
 /**
- * Buffered text to standard output; on a terminal, control characters except newlines and tabs are escaped.
+ * Returns a buffer for text on standard output. On a terminal, control characters except newlines and tabs are escaped.
  *
  * @throws ClosedPipe when the reader has closed the pipe; UserError when the output is a file on a full disk
  *

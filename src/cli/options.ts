@@ -15,11 +15,11 @@ export interface OptionSpec {
   readonly help: string;
   /** Placeholder for its value in --help. */
   readonly value?: string;
-  /** Its default. */
+  /** The option's default value. */
   readonly default?: string;
-  /** Whether it can be repeated; its values are then in `lists` of the arguments. */
+  /** Whether the option can be repeated. If it can, its values are in `Arguments.lists`. */
   readonly multiple?: true;
-  /** Its former name, for which the error message gives the current one. */
+  /** The option's former name. If a user writes it, the error message gives the current name. */
   readonly was?: string;
 }
 
@@ -29,7 +29,7 @@ export interface Command {
   readonly name: string;
   /** What it does, in one sentence. */
   readonly summary: string;
-  /** The arguments that it takes: `[config] [key=value ...]`. */
+  /** The arguments that the script takes, for example `[config] [key=value ...]`. */
   readonly usage: string;
   /** The options, keyed by name without dashes. */
   readonly options: Readonly<Record<string, OptionSpec>>;
@@ -95,7 +95,10 @@ interface Given {
   readonly inlineValue?: boolean;
 }
 
-/** Placeholders of values that must not be empty; an empty path, for example, would mean the working folder. */
+/**
+ * Matches the placeholder (`OptionSpec.value`) of a value that must not be empty; an empty path, for example, would mean the
+ * working folder.
+ */
 const NEVER_EMPTY = /^(FILE|FOLDER|DIR|RUN|NAME$|GLOB|KIND|UNIT|DATE)/;
 
 /** Throws UserError for an option that is unknown, lacks its value, has a value but takes none, or is repeated. */
@@ -154,16 +157,16 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
   return specs.some(([, { multiple }]) => multiple) ? { ...parsed, lists } : parsed;
 }
 
-/** Splits positional arguments into overrides (`key=value`, `+key=value`, `~key`) and all others, `names`. */
+/** Splits positional arguments into `overrides` (`key=value`, `+key=value`, `~key`) and `names` (all others). */
 export function splitOverrides(positionals: readonly string[]): { names: string[]; overrides: string[] } {
   const isOverride = (text: string) => /^[~+]/.test(text) || /^[\w.]+=/.test(text);
   return { names: positionals.filter((p) => !isOverride(p)), overrides: positionals.filter(isOverride) };
 }
 
 /**
- * Returns the only name, undefined if there is none; throws UserError if there are several.
+ * Returns the only name, or undefined if there is none. Throws UserError if there are several.
  *
- * @param what the kind of thing that the name denotes, for the message: "run"
+ * @param what the kind of thing that a name denotes, for the error message, such as "run"
  */
 export function onlyName(names: readonly string[], what: string): string | undefined {
   if (names.length > 1) {
@@ -172,7 +175,10 @@ export function onlyName(names: readonly string[], what: string): string | undef
   return names[0];
 }
 
-/** Parses the value of an option as a number in a range; undefined if it is not given. Throws UserError for any other value. */
+/**
+ * Parses the value of an option as a number from `min` to `max`. Returns undefined if the option is not given; throws UserError
+ * if its value is not such a number.
+ */
 export function numberOption(
   name: string,
   text: string | undefined,
@@ -192,8 +198,8 @@ export function numberOption(
 }
 
 /**
- * The comma-separated whole numbers from 0 to `max` of an option, without duplicates; undefined if it is not given. Throws
- * UserError at any other value.
+ * Parses the value of an option as comma-separated whole numbers from 0 to `max`, and removes duplicates. Returns undefined if
+ * the option is not given; throws UserError if its value contains anything else.
  *
  * @example
  * ```ts
@@ -217,12 +223,15 @@ export const DEVICE_OPTION: OptionSpec = {
   help: "where to compute",
 };
 
-/** The option `--format`, read by {@link formatOf}; `records` says in its help what one line of NDJSON describes. */
+/**
+ * Returns the option `--format`, whose value {@link formatOf} reads. `records` is the part of the help text
+ * that says what one line of NDJSON describes.
+ */
 export function formatOption(records: string): OptionSpec {
   return { type: "string", value: "table|ndjson", default: "table", help: `ndjson: ${records}` };
 }
 
-/** The value of {@link formatOption}; throws UserError if it is neither "table" nor "ndjson". */
+/** Returns the value of the option `--format`. Throws UserError if it is neither "table" nor "ndjson". */
 export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
   return oneOf("format", format!, ["table", "ndjson"]);
 }
@@ -230,7 +239,7 @@ export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
 /** The run that scripts work on by default. */
 export const DEFAULT_RUN = "runs/latest";
 
-/** The run that a script works on. Default: {@link DEFAULT_RUN}. Throws UserError if several are given. */
+/** Returns the run that the arguments name, or {@link DEFAULT_RUN} if they name none. Throws UserError if they name several. */
 export function runArgument(positionals: readonly string[], what = "run or checkpoint"): string {
   return onlyName(positionals, what) ?? DEFAULT_RUN;
 }
@@ -275,7 +284,7 @@ const FROM_SVG: Readonly<Record<string, string>> = {
  * @param name the option's name
  * @param path the file; undefined if the option is not given
  * @param extension the extension of the written format: `.svg`
- * @throws {UserError} with the name to use instead, and the command that converts it
+ * @throws {UserError} whose message gives the name to use instead and, if it is known, the command that converts the file
  *
  * @example
  * ```ts
@@ -285,7 +294,7 @@ const FROM_SVG: Readonly<Record<string, string>> = {
  */
 export function checkExtension(name: string, path: string | undefined, extension: string): void {
   const ending = extname(path ?? "").toLowerCase();
-  // Names without an extension of letters are accepted.
+  // A name is accepted if it has no extension, or one that does not begin with a letter.
   if (path === undefined || ending === extension || !/^\.[a-z][a-z0-9]{1,11}$/.test(ending)) return;
   const renamed = path.slice(0, -ending.length) + extension;
   const convert = extension === ".svg" ? FROM_SVG[ending] : undefined;

@@ -1,4 +1,4 @@
-// Options for the input text of a model: a text, or token ids; and a first token to put before it.
+// Options for the input of a model, which is a text or token ids, and for a token that is put before this input.
 import type { TextOrIds } from "../model/passes.ts";
 import { numberOption, type OptionSpec } from "./options.ts";
 import type { Tokenizer } from "../data/mod.ts";
@@ -34,7 +34,9 @@ export function idsOption(name: string, text: string): number[] {
   return text.trim().split(/\s*,\s*|\s+/).map((id) => numberOption(name, id, { min: 0, whole: true })!);
 }
 
-/** The id of a token that is given as its text or as its id; throws UserError if it is neither. */
+/**
+ * Returns the id of the token of `--first`, which is given as its text or as its id. Throws UserError if the value is neither.
+ */
 function firstId(tokenizer: Tokenizer, token: string): number {
   let ids: ArrayLike<number> = [];
   try {
@@ -61,8 +63,8 @@ export function withFirst(tokenizer: Tokenizer, text: TextOrIds, first: string |
 }
 
 /**
- * The input text of a script: `--text` or `--ids` after `--first`; without a text, `--first` alone; without all three, the
- * default.
+ * Returns the input of a script: the text of `--text` or the ids of `--ids`, preceded by the token of `--first` if that is
+ * given. If only `--first` is given, its token is the whole input. If none of the three is given, the input is `defaultText`.
  *
  * @param values the options `text`, `ids` and `first`
  * @throws {UserError} if both a text and ids are given, or one of them is invalid

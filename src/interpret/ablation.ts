@@ -1,4 +1,4 @@
-// Ablation of attention heads: the change of the loss if the values z of one head are set to zero or replaced.
+// Ablation of attention heads: measures how the loss changes if the output z of one head is replaced, for example by zeros.
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
@@ -15,25 +15,26 @@ import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { padded } from "../model/passes.ts";
 
-/** The replacement of a head's values z: zeros, their mean, or the values of another sample. */
+/** What replaces a head's output z: zeros, the mean of z, or the z of another sample. */
 export type AblationMethod = "zero" | "mean" | "resample";
 
 /** All methods.
  * @category Questions */
 export const ABLATION_METHODS: readonly AblationMethod[] = ["zero", "mean", "resample"];
 
-/** The effect of each head on the loss.
+/** The result of `ablateHeads`: the effect of each head on the loss.
  * @category Questions */
 export interface Ablation {
   /** Mean loss of the intact model in nats per token. */
   readonly loss: number;
   /** Number of target tokens that the losses are averaged over. */
   readonly tokens: number;
-  /** Loss with a head ablated minus loss of the intact model, [layer][head]. */
+  /** Loss with a head ablated minus loss of the intact model, in nats per token, [layer][head]. */
   readonly changes: readonly Float64Array[];
 }
 
-/** Splits texts into consecutive windows of the context length, batched by `rows`; all tokens but the first of a text are targets.
+/** Splits texts into consecutive windows of the context length and groups them into batches of `rows` windows. Every token
+ * except the first of each text is a target.
  * @category Questions */
 export function textBatches(
   { architecture: { context } }: LanguageModel,
@@ -55,7 +56,7 @@ export function textBatches(
   return batches;
 }
 
-/** Number of positions of each row up to its last target; later positions are padding. */
+/** Returns the number of positions of each row up to and including its last target; later positions are padding. */
 function lengthsOf({ targets }: Batch, rows: number): number[] {
   const length = targets.length / rows;
   return Array.from({ length: rows }, (_, row) => {
@@ -63,7 +64,10 @@ function lengthsOf({ targets }: Batch, rows: number): number[] {
   });
 }
 
-/** The graph of the model, with inputs that replace the values z of the heads of each layer. */
+/**
+ * Returns the graph of the model with additional inputs that say, for each layer, which heads' outputs z are replaced and by
+ * what.
+ */
 function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number, method: AblationMethod) {
   const { context, vocabulary } = architecture;
   const values: Record<string, Tensor> = {};
@@ -89,7 +93,10 @@ function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number,
   return { outputs: { loss, valid, ...values }, values };
 }
 
-/** For each position of each row, the index of the position whose values replace it for "resample" (see `ablateHeads`). */
+/**
+ * Returns, for each position of each row, the index (over all rows) of the position whose values replace it if the method is
+ * "resample" (see `ablateHeads`).
+ */
 function donorsOf(lengths: readonly number[], length: number, seed: number, number: number): Uint32Array {
   const full = lengths.map((n, row) => n > 0 ? row : -1).filter((row) => row >= 0);
   if (full.length < 2) throw new UserError("Resample ablation needs two samples in a batch, found one.");
@@ -112,18 +119,18 @@ interface Study {
   readonly batches: readonly Batch[];
   /** Lengths of the rows of each batch, without padding. */
   readonly lengths: readonly (readonly number[])[];
-  /** The heads' values z, [B, T, H, d], keyed by tap. */
+  /** The heads' outputs z, [B, T, H, d], keyed by tap. */
   readonly values: Readonly<Record<string, Tensor>>;
-  /** For resampling, per batch: the position whose values replace each position. */
+  /** For each batch, the result of `donorsOf`; undefined unless the method is "resample". */
   readonly donors?: readonly Uint32Array[];
   /** Means of z over positions, [H d], keyed by tap; empty unless the method is "mean". */
   means: Readonly<Record<string, Float64Array>>;
-  /** Number of forward passes completed; `total` is their planned number. */
+  /** Number of forward passes that are completed; `total` is the number of forward passes that are planned. */
   done: number;
   readonly total: number;
 }
 
-/** Inputs for batch n that ablate one head, or none if `ablated` is undefined. */
+/** Returns the inputs that ablate one head in batch n, or no head if `ablated` is undefined. */
 function feedsOf({ values, donors, means }: Study, n: number, ablated?: Head): Record<string, Values> {
   const feeds: Record<string, Values> = {};
   for (const [name, { shape: [B, T, H, d] }] of Object.entries(values)) {
@@ -143,7 +150,10 @@ function feedsOf({ values, donors, means }: Study, n: number, ablated?: Head): R
   return feeds;
 }
 
-/** Mean loss over all target tokens of all batches, with one head ablated, or none if `ablated` is undefined. */
+/**
+ * Returns the mean loss over all target tokens of all batches, with one head ablated, or with no head ablated if `ablated` is
+ * undefined.
+ */
 async function meanLoss(study: Study, ablated?: Head): Promise<{ loss: number; tokens: number }> {
   let [sum, tokens] = [0, 0];
   for (const [n, { ids, targets }] of study.batches.entries()) {
@@ -157,7 +167,7 @@ async function meanLoss(study: Study, ablated?: Head): Promise<{ loss: number; t
   return { loss: sum / tokens, tokens };
 }
 
-/** Means of z over all positions except padding, keyed by tap. */
+/** Returns the means of z over all positions except padding, keyed by tap. */
 async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
   const { program, batches, lengths, values } = study;
   const names = Object.keys(values);
@@ -181,13 +191,14 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
 }
 
 /**
- * The effect of each attention head on the loss: the loss with the head's values z replaced, minus the loss of the intact
- * model. "zero" replaces z by zeros, "mean" by its mean over all positions of all samples, "resample" by z of another
- * sample of the batch, chosen by the seed, at the same position (at its last position if that sample is shorter).
+ * Measures the effect of each attention head on the loss: the loss with the head's output z replaced, minus the loss of the
+ * intact model. The method "zero" replaces z by zeros, and "mean" replaces it by its mean over all positions of all samples.
+ * "resample" replaces it by the z of another sample in the batch, chosen at random from `seed`, at the same position (or at the
+ * last position of that sample, if it is shorter).
  *
  * @param batches batches of a source or of `textBatches`, each with `rows` rows of the model's context length
  * @param options `seed`: seed for resampling
- * @throws {UserError} if a batch has only one sample to resample from
+ * @throws {UserError} if there are no batches, or if the method is "resample" and a batch has fewer than two samples
  *
  * @example
  * ```ts

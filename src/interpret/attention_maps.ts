@@ -10,13 +10,13 @@ import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.t
 /** The attention weights of one head on one text.
  * @category Questions */
 export interface AttentionMap {
-  /** Block, from 0. */
+  /** Index of the block, from 0. */
   readonly layer: number;
-  /** Head, from 0. */
+  /** Index of the head, from 0. */
   readonly head: number;
   /**
-   * One row per query with the weight of each key; NaN if the mask hides the key from the query. Learned keys (`extra_keys`),
-   * if the model has any, come after the keys of the text.
+   * One row per query with the weight of each key. The weight is NaN if the mask hides the key from the query. Learned keys
+   * (`extra_keys`), if the model has any, come after the keys of the text.
    */
   readonly weights: readonly Float64Array[];
 }
@@ -28,7 +28,7 @@ export interface AttentionMaps {
   readonly tokens: readonly string[];
   /** Labels for the keys: the text of each token, then `extra0`, `extra1`, ... for learned keys. */
   readonly keys: readonly string[];
-  /** Ordered by layer, then by head. */
+  /** The map of each selected head, ordered by layer, then by head. */
   readonly maps: readonly AttentionMap[];
 }
 
@@ -41,8 +41,8 @@ export interface HeadChoice {
 }
 
 /**
- * The attention weights a_ij of a text for the selected layers and heads, computed in float64 from the device's queries and
- * keys. The weight of a masked key is NaN, not 0.
+ * Returns the attention weights a_ij of a text for the selected layers and heads, computed in float64 from the device's queries
+ * and keys. The weight of a masked key is NaN, not 0.
  *
  * @throws {UserError} if the text is empty or longer than the model's context
  *

@@ -17,11 +17,11 @@ import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
 export interface Contribution {
   /** `embed`, `pos_embed`, `attn`, `attn bias`, `mlp` or `final_norm bias`. */
   readonly part: string;
-  /** Index of its block, from 0; null if it is outside the blocks. */
+  /** Index of the part's block, from 0; null if the part is outside the blocks. */
   readonly layer: number | null;
-  /** Index of its head, from 0; null if it is not a head. */
+  /** Index of the head, from 0; null if the part is not a head. */
   readonly head: number | null;
-  /** Its contribution to the logit, or to the difference of logits. */
+  /** The part's contribution to the logit, or to the difference of two logits. */
   readonly value: number;
 }
 
@@ -33,7 +33,7 @@ export interface Attribution {
   readonly minus: string | null;
   /** The model's logit of the token, or the difference of the two logits. */
   readonly logit: number;
-  /** In the order of the forward pass. */
+  /** The contributions of all parts, in the order of the forward pass. */
   readonly contributions: readonly Contribution[];
   /** `logit` minus the sum of all contributions, caused by rounding and by hooks that change the residual stream. */
   readonly unexplained: number;
@@ -47,7 +47,10 @@ export interface AttributionOptions {
   readonly minus?: string;
 }
 
-/** Parameters that the contributions need: rows of the head, the final norm, and each block's wo and layer scale. */
+/**
+ * Returns the parameters from which contributions are computed: rows `ids` of the output head, the final norm, and each block's
+ * wo and LayerScale.
+ */
 function neededParameters({ architecture, parameters }: LanguageModel, ids: readonly number[]) {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const names = ["final_norm.weight", "final_norm.bias"];
@@ -72,7 +75,10 @@ function tapsOf({ architecture }: LanguageModel): string[] {
   return ["embed", "pos_embed", ...blocks, `blocks.${last}.resid_post`, "final_norm"];
 }
 
-/** Contributions to the residual stream at position t: for each head, its columns of wo times its z, [D]; and wo's bias. */
+/**
+ * Returns what a layer's attention adds to the residual stream at position t: for each head, its columns of wo times its output
+ * z, [D]; and, separately, the bias of wo.
+ */
 function headParts(model: LanguageModel, read: Record<string, Values>, layer: number, t: number) {
   const { dim, heads } = model.architecture;
   const path = `blocks.${layer}`;
@@ -89,7 +95,7 @@ function headParts(model: LanguageModel, read: Record<string, Values>, layer: nu
   return { parts, bias: bias && Float64Array.from(bias, (b, row) => b * (scale?.[row] ?? 1)) };
 }
 
-/** All parts of the residual stream at position t, in the order of the forward pass. */
+/** Returns all parts whose sum is the residual stream at position t, in the order of the forward pass. */
 function partsAt(model: LanguageModel, read: Record<string, Values>, t: number) {
   const { architecture: { dim, layers }, architecture } = model;
   const at = (name: string) => Float64Array.from(read[name].subarray(t * dim, (t + 1) * dim));
@@ -110,7 +116,10 @@ function partsAt(model: LanguageModel, read: Record<string, Values>, t: number) 
   return parts;
 }
 
-/** The final norm at one position as a linear map: x (minus its mean for LayerNorm) times a factor per dimension. */
+/**
+ * Returns the final norm at one position as a linear map, which multiplies x (for LayerNorm, x minus its mean) by a factor per
+ * dimension.
+ */
 function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number) {
   const { dim, norm, layers } = model.architecture;
   const centred = (x: Float64Array) => {
@@ -122,7 +131,8 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
   const [weight, bias] = [read["final_norm.weight"], read["final_norm.bias"]];
   const x = centred(at(`blocks.${layers - 1}.resid_post`)).map((value, d) => value * weight[d]);
   const y = at("final_norm").map((value, d) => value - (bias?.[d] ?? 0));
-  // 1 / the norm's divisor, fitted to the norm's output by least squares, so that the epsilon need not be known.
+  // The reciprocal of the norm's divisor. It is fitted to the norm's output by least squares, so that the epsilon need not be
+  // known.
   const factor = x.reduce((sum, value, d) => sum + value * y[d], 0) /
     x.reduce((sum, value) => sum + value ** 2, 0);
   return {
@@ -132,9 +142,10 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
 }
 
 /**
- * Direct logit attribution (Elhage et al. 2021): the logit of a token after a text, or its difference to another token's
- * logit, as a sum of the contributions of the embedding, each head and each MLP. The final norm's divisor is held constant, so
- * that the logit is linear in the parts. If a block normalises its outputs, its attention is one part; otherwise each head is.
+ * Direct logit attribution (Elhage et al. 2021): writes the logit of a token after a text, or the difference between two
+ * tokens' logits, as a sum of the contributions of the embedding, each head and each MLP. The final norm's divisor is held
+ * constant, so that the logit is linear in the parts. If a block normalises the output of its attention, this output is one
+ * part; otherwise each of the block's heads is a part.
  *
  * @throws {UserError} if a block normalises the residual stream (post-norm), `token` or `minus` is not one token, or the text
  * is too long

@@ -23,14 +23,14 @@ export interface Embeddings {
   readonly ids: readonly Uint32Array[];
 }
 
-/** The ids of a text; the message of a UserError begins with the index n and the beginning of the text. */
+/** Returns the ids of a text. If a UserError is thrown, its message begins with the index n and the beginning of the text. */
 function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Array {
   const shown = describeValue(typeof text === "string" ? text : Array.from(text));
   return atPlace(`Sample ${n}, ${shown}`, () => textIds(model, text));
 }
 
 /**
- * The residual stream of texts or ids at every layer, before the final norm.
+ * Returns the residual stream of texts or ids before the first block and after each block, without the final norm.
  *
  * @throws {UserError} if there are no texts, or a text is empty or longer than the model's context
  *

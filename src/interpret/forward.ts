@@ -13,11 +13,14 @@ import { activationCache } from "../model/taps.ts";
 /** Options of a forward pass. */
 export interface ForwardPassOptions {
   /**
-   * For each id of each row, whether it is a token (true or 1) or padding (false or 0); padding may be on either side. It is
-   * removed before the pass, so positions count only tokens. Default: all ids are tokens.
+   * For each id of each row, whether it is a token (true or 1) or padding (false or 0); padding may be on either side. Padding
+   * is removed before the pass, so positions count only tokens. Default: all ids are tokens.
    */
   readonly mask?: readonly ArrayLike<number | boolean>[];
-  /** Globs over tap names; the tensors that they match are returned: `["blocks.*.resid_post", "final_norm"]`. Default: none. */
+  /**
+   * Globs over tap names, for example `["blocks.*.resid_post", "final_norm"]`; the tensors whose taps match are returned.
+   * Default: none.
+   */
   readonly taps?: readonly string[];
 }
 
@@ -33,9 +36,9 @@ export interface Tapped {
 export interface ForwardPass {
   /** The ids of each row, without padding. */
   readonly ids: readonly Uint32Array[];
-  /** [B, T, V]; values after a row's last token are undefined. */
+  /** The logits, [B, T, V]; the values at positions after a row's last token have no meaning. */
   readonly logits: Tapped;
-  /** The requested tensors, [B, T, ...], keyed by tap; values after a row's last token are undefined. */
+  /** The requested tensors, [B, T, ...], keyed by tap; the values at positions after a row's last token have no meaning. */
   readonly taps: Readonly<Record<string, Tapped>>;
 }
 
@@ -76,11 +79,11 @@ function checkTaps(globs: readonly string[], names: readonly string[]): void {
 }
 
 /**
- * One forward pass over a batch, without dropout: logits_bt = decoder(ids_b1 .. ids_bt). Rows may differ in length; the
+ * Runs one forward pass over a batch, without dropout: logits_bt = decoder(ids_b1 .. ids_bt). Rows may differ in length; the
  * results of a row do not depend on the other rows.
  *
  * @param inputs a text, its ids, or several of either; ids with `mask` may be padded on either side
- * @returns the logits, and every tensor whose tap a glob matches; host memory grows with B T V
+ * @returns the logits, and every tensor whose tap a glob matches; the logits take B T V values of host memory
  * @throws {UserError} if a row is empty or longer than the context, an id is outside the vocabulary, the length of a mask
  * differs from that of its ids, or a glob matches no tap
  *
@@ -128,7 +131,7 @@ export async function forward(
   return { ids, logits: last, taps: tapped.logits ? { ...kept, logits: last } : kept };
 }
 
-/** The first T positions of a tensor [B, length, ...]. */
+/** Returns the first T positions of a tensor [B, length, ...]. */
 function cut({ shape: [B, length, ...rest] }: Tensor, values: Values, T: number): Tapped {
   const width = rest.reduce((a, b) => a * b, 1);
   const shape = [B, T, ...rest];

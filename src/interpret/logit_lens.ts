@@ -13,9 +13,12 @@ import { argmax, logSoftmax, ofTokens } from "../generate/sampling.ts";
 export interface LensPoint {
   /** The most likely next tokens at this depth, most likely first. */
   readonly top: readonly NextToken[];
-  /** ln p, at this depth, of the token that the full model finds most likely at this position. */
+  /**
+   * Natural logarithm of the probability, at this depth, of the next token that the full model finds most likely at this
+   * position.
+   */
   readonly finalLogProbability: number;
-  /** ln p, at this depth, of the actual next token of the text; null at the last position. */
+  /** Natural logarithm of the probability, at this depth, of the actual next token of the text; null at the last position. */
   readonly nextLogProbability: number | null;
 }
 
@@ -31,10 +34,10 @@ export interface LogitLens {
 }
 
 /**
- * The logit lens (nostalgebraist 2020): softmax(norm(x_n) W_head^T) of the residual stream x_n at every depth n and position,
- * through the model's final norm and head. The last depth is the full model.
+ * The logit lens (nostalgebraist 2020): applies the model's final norm and output head to the residual stream x_n at every
+ * depth n and position, softmax(norm(x_n) W_head^T). The prediction at the last depth is that of the full model.
  *
- * @param options `count`: number of most likely tokens per point. Default: 1.
+ * @param options `count`: number of most likely tokens per depth and position. Default: 1.
  * @throws {UserError} if the text is empty or longer than the model's context
  *
  * @example
@@ -58,7 +61,7 @@ export async function logitLens(
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
   const read = await passOver(device, model, ids, (logits, { tensors }, tokens) => {
     const plain = forwardOf({ ...architecture, hooks: undefined }, parameters, tokens, {});
-    // The last depth is the model's forward pass, including hooks after the last block.
+    // The last depth uses the logits of the model's forward pass, so that hooks after the last block take effect.
     const at = (name: string, n: number) => n === layers ? logits : unembed(plain, tensors.get(name)!);
     return Object.fromEntries(names.map((name, n) => [name, at(name, n)]));
   }, (name) => names.includes(name));

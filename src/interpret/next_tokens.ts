@@ -31,8 +31,8 @@ export function nextTokenFields(
 }
 
 /**
- * The most likely next tokens after a text, most likely first, ties in order of id. If the text is longer than the context,
- * only its last `context` tokens are used.
+ * Returns the most likely next tokens after a text, most likely first; tokens with equal logits are in order of id. If the text
+ * is longer than the context, only its last `context` tokens are used.
  *
  * @param count maximum number of tokens to return
  * @throws {UserError} for an empty text or a character that the tokenizer does not know
@@ -59,7 +59,7 @@ export async function nextTokens(
   return rankedTokens(model, logits, count, ids[ids.length - 1]);
 }
 
-/** The `count` tokens with the highest logits; `before` is the id before them, on which their decoded text may depend. */
+/** Returns the `count` tokens with the highest logits; `before` is the id before them, on which their decoded text may depend. */
 export function rankedTokens(
   { tokenizer }: LanguageModel,
   logits: ArrayLike<number>,

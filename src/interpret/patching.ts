@@ -1,5 +1,5 @@
 // Activation patching: which activations of a model carry the difference between two texts. In the forward pass of the
-// corrupted text, one activation at a time is replaced by that of the clean text.
+// corrupted text, one activation at a time is replaced by the same activation of the clean text.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -14,8 +14,8 @@ import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from
 import { argmax, ofTokens } from "../generate/sampling.ts";
 
 /**
- * The patched activation: at one position, the residual stream before a block, or the output of its attention or MLP; or, at
- * all positions, the values z of one head.
+ * The kind of activation that is patched. "resid_pre" is the residual stream before a block, and "attn_out" and "mlp_out" are
+ * the outputs of its attention and its MLP, each at one position. "heads" is the output z of one head at all positions.
  */
 export type PatchSite = "resid_pre" | "attn_out" | "mlp_out" | "heads";
 
@@ -35,18 +35,22 @@ export interface Patching {
   /** logit(answer) - logit(wrong) after the clean text and after the corrupted one. */
   readonly difference: { readonly clean: number; readonly corrupted: number };
   /**
-   * [layer][position or head]: the share of the difference that the patch recovers, 0 as corrupted, 1 as clean:
-   * (patched - corrupted) / (clean - corrupted).
+   * The share of the difference that each patch recovers, (patched - corrupted) / (clean - corrupted),
+   * [layer][position or head]. It is 0 if the difference stays as after the corrupted text, and 1 if it becomes as after the
+   * clean text.
    */
   readonly recovered: readonly Float64Array[];
-  /** A warning if clean and corrupted differ by less than 0.1, so that the shares are unreliable. */
+  /** A warning, if `difference.clean` and `difference.corrupted` differ by less than 0.1, so that the shares are unreliable. */
   readonly warning?: string;
 }
 
-/** Minimum of |clean - corrupted| for reliable shares: a change of 10% in the odds of the two tokens. */
+/**
+ * Minimum of |clean - corrupted| for reliable shares. A logit difference of 0.1 changes the odds of the two tokens by about
+ * 10%.
+ */
 const LEAST_DIFFERENCE = 0.1;
 
-/** The field `warning` if |clean - corrupted| is too small for reliable shares, else no field. */
+/** Returns an object with the field `warning` if |clean - corrupted| is too small for reliable shares, else an empty object. */
 function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Patching, "warning">) {
   if (Math.abs(clean - corrupted) >= LEAST_DIFFERENCE) return {};
   const logits = `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)})`;
@@ -60,7 +64,7 @@ function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Pat
 
 /** Options of `patchActivations`. */
 export interface PatchOptions {
-  /** The patched activation. Default: "resid_pre". */
+  /** The kind of activation that is patched. Default: "resid_pre". */
   readonly site?: PatchSite;
   /** Answer token of the clean text. Default: the most likely next token. */
   readonly answer?: string;
@@ -71,7 +75,10 @@ export interface PatchOptions {
 const tapOf = (site: PatchSite, layer: number): string =>
   `blocks.${layer}.${site === "heads" ? "attn.z" : site}`;
 
-/** The graph of a pass over both texts; its input `from TAP` gives, for every row of a tap, the row that replaces it. */
+/**
+ * Returns the graph of a forward pass over both texts. For every row of a tapped tensor, the input `from TAP` is the index of
+ * the row that replaces it.
+ */
 function patchedGraph({ architecture, parameters }: LanguageModel, length: number, site: PatchSite) {
   const names = Array.from({ length: architecture.layers }, (_, layer) => tapOf(site, layer));
   const counts: Record<string, number> = {};
@@ -86,7 +93,7 @@ function patchedGraph({ architecture, parameters }: LanguageModel, length: numbe
   };
   const logitRows = input("logitRows", [2], "u32");
   const ids = input("ids", [2, length], "u32");
-  // Hooks may use all logits, so with hooks the rows are selected after them.
+  // Hooks may use all logits, so if there are hooks, the rows of logits are selected after the hooks are applied.
   const chosenFirst = architecture.hooks ? undefined : logitRows;
   const logits = decoder(architecture, parameters, ids, { taps, logitRows: chosenFirst });
   const { vocabulary } = architecture;
@@ -102,7 +109,10 @@ function textPair(model: LanguageModel, clean: TextOrIds, corrupted: TextOrIds):
   );
 }
 
-/** The inputs `from TAP`: at the `patched` position or head, rows of the clean text replace those of the corrupted text. */
+/**
+ * Returns the inputs `from TAP`. At the position or head `patched`, rows of the clean text replace those of the corrupted text;
+ * if `patched` is undefined, nothing is replaced.
+ */
 function patchFeeds(
   { names, counts }: { names: readonly string[]; counts: Readonly<Record<string, number>> },
   site: PatchSite,
@@ -121,11 +131,12 @@ function patchFeeds(
 }
 
 /**
- * Activation patching (Vig et al. 2020; Meng et al. 2022): runs the forward pass of the corrupted text with one activation
- * replaced by that of the clean text, for each layer and position, or each layer and head. The share of the logit difference
- * between the two answers that a patch recovers shows how much of it that activation carries.
+ * Activation patching (Vig et al. 2020; Meng et al. 2022): for each layer and position, or each layer and head, runs the
+ * forward pass of the corrupted text with one activation replaced by that of the clean text. A patch recovers a share of the
+ * difference between the logits of the two answers; the larger this share, the more of the difference the patched activation
+ * carries.
  *
- * @param corrupted a text with the same number of tokens that the model continues differently
+ * @param corrupted a text that has as many tokens as `clean` and that the model continues differently
  * @throws {UserError} if the texts differ in length or are too long, an answer is not one token, both answers are the same,
  * or the logit difference is the same after both texts
  *

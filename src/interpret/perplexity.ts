@@ -13,19 +13,20 @@ import { padded, passLength, positionsFitting } from "../model/passes.ts";
 export interface LossOptions {
   /** Stride of the window over a text longer than the context, in tokens. Default: half the context. */
   readonly stride?: number;
-  /** Windows per pass. Default: 8, or fewer if their logits do not fit on the device. */
+  /** Maximum number of windows per forward pass; fewer are used if their logits do not fit on the device. Default: 8. */
   readonly rows?: number;
 }
 
-/** Maximum size of a pass's logits in bytes, even if the device has room for more. */
+/** Maximum size of the logits of a forward pass in bytes, even if the device has room for more. */
 const MOST_LOGITS_BYTES = 2 ** 27;
 
-/** A window of the text with index `text`: its pass reads ids `begin` to `end - 1`, and predicts ids `first` to `last`. */
+/** A window of the text with index `text`: the pass over it reads ids `begin` to `end - 1` and predicts ids `first` to `last`. */
 type Window = Readonly<Record<"text" | "begin" | "end" | "first" | "last", number>>;
 
 /**
- * Windows over n ids: the first has the full context, each later one moves on by `stride` (the last by the remainder) and
- * predicts only ids that no earlier window predicts. A window with more than `maxTargets` of them is read several times.
+ * Returns the windows over a text of n ids. The first window has the full context. Each later window is `stride` ids further on
+ * (the last window, only by the ids that remain) and predicts only ids that no earlier window predicts. A window that would
+ * predict more than `maxTargets` ids is returned several times, each time with another part of these ids.
  */
 function windowsOf(
   text: number,
@@ -45,8 +46,9 @@ function windowsOf(
 }
 
 /**
- * The targets of a pass whose rows have `length` positions, of which `counted` have logits. For each target: the index `n` of
- * its id in the text `text`, its index `place` among the losses of the pass, and the `position` (over all rows) before it.
+ * Returns the targets of a pass whose rows have `length` positions, of which `counted` have logits. A target has the index
+ * `text` of its text, the index `n` of its id in that text, its index `place` among the losses of the pass, and the index
+ * `position` (over all rows) of the position before it, which predicts it.
  */
 function targetsOf(batch: readonly Window[], length: number, counted: number) {
   return batch.flatMap(({ text, begin, first, last }, row) =>
@@ -60,8 +62,9 @@ function targetsOf(batch: readonly Window[], length: number, counted: number) {
 }
 
 /**
- * Cross-entropy of each token of several texts, in nats: -ln p(id_n | earlier ids), n from 1. Token n sees all earlier ids; in
- * a text longer than the context T, at least T - stride of them. The losses of a text do not depend on the other texts.
+ * Computes the cross-entropy of each token of several texts, in nats: -ln p(id_n | earlier ids), for n from 1. Token n is
+ * predicted from all earlier ids; in a text longer than the context T, from at least T - stride of them (or from all, if there
+ * are fewer). The losses of a text do not depend on the other texts.
  *
  * @param texts the ids of each text
  * @returns for each text, the losses of all tokens but the first, which is not predicted
@@ -142,7 +145,7 @@ export interface Perplexity {
 }
 
 /**
- * Mean cross-entropy and perplexity over all tokens of several texts, each token weighted equally.
+ * Returns the mean cross-entropy and the perplexity over all tokens of several texts, with each token weighted equally.
  *
  * @param losses the losses of each text, as returned by `tokenLosses`
  *
@@ -165,16 +168,17 @@ export function perplexityOf(losses: readonly ArrayLike<number>[]): Perplexity {
 
 /** A token and its cross-entropy. */
 export interface TokenLoss {
-  /** Index of its text. */
+  /** Index of the token's text. */
   readonly text: number;
-  /** Its index among the text's ids, from 0. */
+  /** Index of the token among the text's ids, from 0. */
   readonly position: number;
   /** Its cross-entropy -ln p, in nats. */
   readonly nats: number;
 }
 
 /**
- * The tokens with the highest and lowest cross-entropy, the first in a tie; undefined if there are no tokens.
+ * Returns the tokens with the highest and the lowest cross-entropy; if several tokens are tied, it returns the first of them.
+ * Returns undefined if there are no tokens.
  *
  * @param losses the losses of each text, as returned by `tokenLosses`
  *

@@ -7,7 +7,10 @@ import type { ForwardHooks } from "./hook_types.ts";
 import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 import type { PositionOptions } from "./position_scheme.ts";
 
-/** Backward pass of a linear layer: with its weights (bp), with fixed random weights (fa), or from the logits (dfa). */
+/**
+ * The backward pass of a linear layer: through its weights (bp), through a fixed random matrix instead (fa), or directly from
+ * the gradient of the logits (dfa).
+ */
 export type Method = BlockConfig["mlp"]["method"];
 
 /** Name of a normalisation layer. */
@@ -48,7 +51,7 @@ export type ModifierSource = Readonly<NonNullable<BlockConfig["attention"]["modi
 
 /** The options of a block's attention layer; {@link MODEL_KEYS} documents them. */
 export interface AttentionLayer extends Readonly<Omit<BlockConfig["attention"], "modifier">> {
-  /** A user's score modifier, or the file that exports it; null: none. */
+  /** A user's score modifier, or the file that exports it; null if there is none. */
   readonly modifier: ModifierSource | UserModifier | null;
 }
 
@@ -63,7 +66,10 @@ export interface Block extends Readonly<Omit<BlockConfig, "attention" | "mlp">> 
   readonly mlp: Mlp;
 }
 
-/** A block as a configuration describes it: omitted options take their defaults. */
+/**
+ * The options of a block that a configuration sets. An omitted option takes its value from `block` or, if `block` omits it too,
+ * its default.
+ */
 export interface BlockChoices extends Partial<Omit<Block, "attention" | "mlp">> {
   /** Its attention. */
   readonly attention?: Partial<AttentionLayer>;
@@ -82,9 +88,12 @@ export interface Architecture extends
   > {
   /** Vocabulary size, V. */
   readonly vocabulary: number;
-  /** Whether LayerNorm has a bias. Default: null, the value of `bias`. */
+  /** Whether LayerNorm has a bias. Default: null, which selects the value of `bias`. */
   readonly norm_bias?: boolean | null;
-  /** Backward pass of the output head. Default: null, the first method in the blocks that is not bp, or bp if all are. */
+  /**
+   * Backward pass of the output head. Default: null, which selects the first method in the blocks that is not bp, or bp if all
+   * blocks use bp.
+   */
   readonly head?: Readonly<ModelConfig["head"]>;
   /** Initialisation of the matrices (see `decoderParameters`). */
   readonly init: Readonly<
@@ -92,7 +101,7 @@ export interface Architecture extends
   >;
   /** The settings of every block. */
   readonly block: BlockChoices;
-  /** Overrides of `block` for each block in turn; the last entry applies to all further blocks. */
+  /** Entry n overrides `block` for block n; the last entry also applies to all blocks after it. */
   readonly blocks?: readonly BlockChoices[];
   /** The hooks that a user's file defines, already loaded. */
   readonly hooks?: ForwardHooks;
@@ -100,7 +109,7 @@ export interface Architecture extends
 
 const DEFAULT = defaultsOf(MODEL_KEYS.block.keys);
 
-/** The options of block n of a model, omitted ones set to their defaults. */
+/** Returns the options of block n of a model, with omitted options set to their defaults. */
 export function blockOf({ block, blocks, norm, dropout }: Architecture, n: number): Block {
   const overrides: BlockChoices = blocks?.[Math.min(n, blocks.length - 1)] ?? {};
   return {
@@ -112,7 +121,10 @@ export function blockOf({ block, blocks, norm, dropout }: Architecture, n: numbe
   };
 }
 
-/** Number of heads and their widths: H query heads, HKV key and value heads, D per query and key, DV per value. */
+/**
+ * Returns the numbers of heads and their widths: H query heads, HKV key and value heads, width D of a query or key, and width
+ * DV of a value.
+ */
 export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
   return { H: heads, HKV: kv_heads ?? heads, D: dim / heads, DV: (value_dim ?? dim) / heads };
 }
@@ -122,7 +134,10 @@ export function blocksOf(architecture: Architecture): Block[] {
   return Array.from({ length: architecture.layers }, (_, n) => blockOf(architecture, n));
 }
 
-/** Backward pass of the output head: `head.method` if it is set, otherwise the blocks' first method that is not exact, or bp. */
+/**
+ * Returns the backward pass of the output head: `head.method` if it is set, otherwise the first method in the blocks that is
+ * not exact, or bp if all are exact.
+ */
 export function headMethod(
   { head, block, blocks = [] }: Pick<Architecture, "head" | "block" | "blocks">,
 ): Method {
@@ -141,10 +156,10 @@ export function usesDropout(architecture: Architecture): boolean {
 }
 
 /**
- * The architecture that a configuration's `model` describes, for a tokenizer of `tokens` ids. A larger
- * `model.vocabulary` adds ids that no text contains.
+ * Returns the architecture that a configuration's `model` describes, for a tokenizer with `tokens` ids. If `model.vocabulary`
+ * is larger, no text contains the additional ids.
  *
- * @throws {UserError} if `model.vocabulary` is smaller than the tokenizer's
+ * @throws {UserError} if `model.vocabulary` is smaller than `tokens`
  *
  * @example
  * ```ts

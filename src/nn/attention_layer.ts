@@ -39,9 +39,9 @@ function tablesOf(user: UserModifier, path: string, { architecture: a, parameter
 }
 
 /**
- * The score modifier of a layer: softcap, positions (ALiBi), the user's modifier, the expression `score`, temperature, bias
- * and hooks, applied in this order. Learned keys have no position, so modifiers that may read positions leave their scores
- * unchanged.
+ * Returns the score modifier of a layer, or undefined if it has none. It applies, in this order: softcap, positions (ALiBi),
+ * the user's modifier, the expression `score`, temperature, bias and hooks. Learned keys have no position, so modifiers that
+ * may read positions leave their scores unchanged.
  */
 function scoreOf(
   layer: AttentionLayer,
@@ -78,8 +78,8 @@ function scoreOf(
 }
 
 /**
- * The options of `attention` that determine which keys a query sees: all learned keys, and those of the last `window` keys up
- * to its position for which `mask` is nonzero.
+ * Returns the options of `attention` that determine which keys a query sees. A query sees all learned keys. Of the last
+ * `window` keys up to the query's position (all of them if `window` is null), it sees those for which `mask` is nonzero.
  */
 function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
   const { window, extra_keys: extra } = layer;
@@ -92,9 +92,10 @@ function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
 }
 
 /**
- * Attention of block n without its output projection: z [B, T, heads * dv], from the branch's input x [B, T, D].
+ * Returns the result of block n's attention before the output projection, z [B, T, heads * dv], given the branch's input x
+ * [B, T, D].
  *
- * @param rotate applies rotary positions to queries and keys
+ * @param rotate a function that applies rotary positions to queries and keys
  */
 export function attentionValues(
   n: number,

@@ -1,4 +1,5 @@
-// One block: two branches, attention and MLP, that add to the residual stream, each with norms as its `norm_order` says.
+// One block. Its two branches, attention and MLP, each add their output to the residual stream; the block's `norm_order` says
+// where norms are applied.
 import { add, multiply } from "../../kernels/elementwise/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { attentionValues } from "./attention_layer.ts";
@@ -10,20 +11,23 @@ import { matrixStd } from "./parameters.ts";
 
 /** One branch of a block. */
 interface Branch {
-  /** Prefix of the names of its taps and parameters, for example `blocks.0.attn`. */
+  /** Prefix of the names of the branch's taps and parameters, for example `blocks.0.attn`. */
   readonly path: string;
-  /** Name of the matrix that writes into the residual stream, after the prefix. */
+  /** Name, without the prefix, of the matrix that writes into the residual stream. */
   readonly matrix: string;
-  /** The digit in the names of its norms and LayerScale, for example `ln1` and `ls1`. */
+  /** The digit in the names of the branch's norms and LayerScale: 1 for attention (`ln1`, `ls1`), 2 for the MLP. */
   readonly number: 1 | 2;
-  /** Whether its output has a LayerScale. */
+  /** Whether the branch's output has a LayerScale. */
   readonly scaled: boolean;
   readonly method: Method;
-  /** Computes the input of `matrix` from x, the residual stream, normalised unless the block's `norm_order` is post. */
+  /** Returns the input of `matrix`. x is the residual stream, already normalised unless the block's `norm_order` is post. */
   values(x: Tensor): Tensor;
 }
 
-/** Returns x plus the branch's output; y is the input of the branch's last matrix. The taps are `PATH.proj` and `PATH_out`. */
+/**
+ * Returns x plus the branch's output; y is the input of the branch's last matrix. The tap `PATH.proj` records the output of
+ * that matrix, and `PATH_out` what is added to x.
+ */
 function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor, forward: Forward): Tensor {
   const { taps, parameters } = forward;
   const { path, number, method } = branch;
@@ -56,9 +60,10 @@ function applyBranch(n: number, block: Block, branch: Branch, x: Tensor, forward
 }
 
 /**
- * Block n of a decoder: adds attention and then the MLP to the residual stream x [B, T, D].
+ * Applies block n of a decoder: adds the output of attention and then that of the MLP to the residual stream x [B, T, D].
+ * Returns the new residual stream.
  *
- * @param rotate applies rotary positions to queries and keys
+ * @param rotate a function that applies rotary positions to queries and keys
  */
 export function applyBlock(n: number, x: Tensor, forward: Forward, rotate: (x: Tensor) => Tensor): Tensor {
   const block = blockOf(forward.architecture, n);

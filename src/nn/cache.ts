@@ -1,5 +1,5 @@
-// The KV cache: keys and values of earlier positions stay on the device, so that a pass computes only its new positions.
-// The positions of a pass are inputs of its program, so that one program serves every length.
+// The KV cache: keys and values of earlier positions stay on the device, so that a pass computes only its new positions. The
+// positions of a pass are inputs of its program, so that one program serves texts of any length.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { cacheRows } from "../../kernels/cache_rows/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
@@ -22,9 +22,9 @@ export interface KeyCache {
 }
 
 /**
- * A cache for passes over `count` new positions; caches with the same `rows` and `length` share their states on the device. A
- * position sees only itself and earlier positions, so rows may be at different positions, and entries past a row's end are
- * never read before they are written.
+ * Returns a cache for passes over `count` new positions per row. Caches with the same `rows` and `length` share their states on
+ * the device. A position attends only to itself and to earlier positions of its row. So rows may have different lengths, and a
+ * cache entry after a row's last position is never read before it is written.
  *
  * @param rows number of rows, B
  * @param count new positions per row, T
@@ -49,14 +49,14 @@ export function keyCache(rows: number, count: number, length: number): KeyCache 
   };
 }
 
-/** Replaces i in a modifier or mask, the query's index in the pass, by start_b + i, the query's position in its row. */
+/** In a modifier or mask, replaces the query's index i within the pass by the query's position within its row, start_b + i. */
 export function atPositions({ expression, tables }: ScoreModifier, { start }: KeyCache): ScoreModifier {
   if (!variablesOf(expression).has("i")) return { expression, tables };
   const position = plus(variable("i"), lookup("cache_start", start.shape, variable("b")));
   return { expression: substitute(expression, "i", position), tables: { ...tables, cache_start: start } };
 }
 
-/** The rows of a table [S, d] for the positions of a pass: [B, T, d]. */
+/** Returns the rows of a table [S, d] at the positions of a pass, as a tensor [B, T, d]. */
 export function rowsAt(table: Tensor, { positions }: KeyCache): Tensor {
   return embedding(table, positions);
 }

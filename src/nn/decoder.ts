@@ -30,7 +30,7 @@ function addPositions(forward: Forward, x: Tensor): Tensor {
   return reshape(add(reshape(x, [B, T * dim]), reshape(rows, [T * dim])), [B, T, dim]);
 }
 
-/** Logits [B, T, V] from the residual stream x [B, T, D]: norm(x) W_head^T. */
+/** Returns the logits norm(x) W_head^T [B, T, V] of the residual stream x [B, T, D]. */
 export function unembed({ architecture, parameters, taps, norm }: Forward, x: Tensor): Tensor {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const normed = taps.tap("final_norm", norm(architecture.norm, "final_norm", x));
@@ -40,14 +40,14 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
 }
 
 /**
- * A decoder: logits = norm(x_L) W_head^T, where x_0 = embed(ids) + positions and each block adds attention and then an
- * MLP to the stream: x += attention(norm(x)), x += mlp(norm(x)), or with norms in another order. It is causal: the logits
- * of a position depend only on its token and earlier tokens.
+ * A decoder: logits = norm(x_L) W_head^T, where x_0 = embed(ids) + positions. Each block adds attention and then an MLP to the
+ * residual stream: x += attention(norm(x)), x += mlp(norm(x)); its `norm_order` may place the norms differently. The decoder is
+ * causal: the logits of a position depend only on the token at that position and on earlier tokens.
  *
  * @param architecture sizes and options
- * @param parameters tensors by the names in `decoderParameters`
+ * @param parameters the parameter tensors, keyed by the names that `decoderParameters` returns
  * @param ids token ids, u32 [B, T]; with learned positions T is at most the context length
- * @returns logits, [B, T, V]; [B, W, V] if `logitRows` selects W positions per row
+ * @returns the logits, [B, T, V], or [B, W, V] if `logitRows` selects W positions per row
  *
  * @example
  * ```ts

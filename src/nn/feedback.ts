@@ -16,7 +16,10 @@ export interface OutputError {
 export interface Feedback {
   /** Seeds the random numbers: the same name and shape give the same matrix. */
   readonly name: string;
-  /** Standard deviation of its values. If it equals that of the replaced weight, errors keep their scale. */
+  /**
+   * Standard deviation of the matrix's values. If it equals that of the weight which the matrix replaces, backpropagated errors
+   * keep their scale.
+   */
   readonly std: number;
 }
 
@@ -24,10 +27,10 @@ interface FeedbackAttrs extends MatmulAttrs {
   readonly feedback: Feedback;
 }
 
-// The same for all runs, so that a checkpoint loaded elsewhere continues with the same matrices.
+// The seed is the same for all runs, so that a checkpoint loaded elsewhere continues with the same matrices.
 const SEED = 0;
 
-/** The fixed random matrix of a layer, [out, in]. */
+/** Returns the fixed random matrix that `Feedback` describes, as a tensor of this shape. */
 export function feedbackMatrix({ name, std }: Feedback, shape: readonly number[]): Tensor {
   return randomNormal(shape, { seed: SEED, purpose: `feedback ${name}`, std });
 }
@@ -35,7 +38,7 @@ export function feedbackMatrix({ name, std }: Feedback, shape: readonly number[]
 const feedbackOp: Op<FeedbackAttrs> = {
   ...(matmulOp as Op<FeedbackAttrs>),
   name: "feedback_linear",
-  // Matmul's fusion would return a plain matmul.
+  // The fusion of matmul would return a plain matmul, whose backward pass has no feedback matrix.
   fuseAdd: undefined,
   vjp(node, gradients, needed) {
     const { feedback } = node.attrs as FeedbackAttrs;
@@ -48,8 +51,8 @@ const feedbackOp: Op<FeedbackAttrs> = {
 };
 
 /**
- * A linear layer y = x W^T + bias + addend with feedback alignment (Lillicrap et al. 2016): with dy the error at y,
- * dW = dy^T x and dbias = sum dy as in backpropagation, but dx = dy B with a fixed random B in place of W.
+ * A linear layer y = x W^T + bias + addend with feedback alignment (Lillicrap et al. 2016): given the error dy at y, dW = dy^T
+ * x and dbias = sum dy are computed as in backpropagation, but dx = dy B, where the fixed random matrix B replaces W.
  *
  * @param x [..., in]
  * @param weight W, [out, in]
@@ -88,8 +91,8 @@ const directOp: Op<DirectAttrs> = {
 };
 
 /**
- * The identity, with the gradient of direct feedback alignment (Nøkland 2016): dL/dx = e B, with e = dL/dlogits [N, V]
- * and a fixed random B [V, D], instead of the gradient from the layers above.
+ * Returns x. Its backward pass is that of direct feedback alignment (Nøkland 2016): it ignores the gradient from the layers
+ * above and returns dL/dx = e B, where e = dL/dlogits [N, V], and B [V, D] is fixed and random.
  *
  * @param x [..., D]; the product of its other dimensions is N
  */
@@ -97,7 +100,7 @@ export function directError(x: Tensor, feedback: Feedback, output: OutputError):
   return apply(directOp, [x], { offset: 0, shape: x.shape, feedback, output })[0];
 }
 
-/** A view whose backward pass also stores its gradient in `output.error`. */
+/** A view whose backward pass stores the incoming gradient in `output.error` and returns it unchanged. */
 const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   ...(viewOp as Op<ViewAttrs & { output: OutputError }>),
   vjp(node, [g]) {
@@ -108,7 +111,7 @@ const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   },
 };
 
-/** The identity; the backward pass stores the gradient of the logits in `output.error` for the layers below. */
+/** Returns the logits unchanged; the backward pass stores their gradient in `output.error` for the layers below. */
 export function keepError(logits: Tensor, output: OutputError): Tensor {
   return apply(errorOp, [logits], { offset: 0, shape: logits.shape, output })[0];
 }

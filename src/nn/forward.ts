@@ -11,13 +11,12 @@ import { NORMS } from "./norms.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
 
 /**
- * Observes a forward pass. `wants` says whether a tensor must exist in memory even if a kernel could fuse it away; `tap` may
- * replace it.
+ * Observes a forward pass and may replace its tensors.
  */
 export interface Taps {
-  /** Whether the tensor of this name must be materialised. */
+  /** True if the tensor of this name must exist in memory, even if a kernel could fuse it away. */
   wants(name: string): boolean;
-  /** Returns the tensor to use instead of the tensor of this name. */
+  /** Called with each tensor x and its name; returns the tensor to use in place of x. */
   tap(name: string, x: Tensor): Tensor;
   /** Called with each attention's name, for example `blocks.0.attn`, and its output z [B, T, H, dv] before hooks change it. */
   onAttention?(name: string, z: Tensor): void;
@@ -29,11 +28,13 @@ export interface ForwardOptions {
   readonly taps?: Taps;
   /** Seed of dropout, u32[2] (see `dropout`); without it there is no dropout. */
   readonly seed?: Tensor;
-  /** Training steps so far, for hooks, f32 [1]. Default: a state that training updates. */
+  /** Number of completed training steps, which hooks may read, f32 [1]. Default: a device state that training increments. */
   readonly step?: Tensor;
-  /** KV cache of earlier positions, which the ids continue (see `keyCache`). */
+  /** KV cache of the earlier positions; the ids are at the positions that follow them (see `keyCache`). */
   readonly cache?: KeyCache;
-  /** Positions whose logits are computed, W per row, as flat indices b T + t in row order, u32 [B W]. Default: all. */
+  /**
+   * The W positions per row whose logits are computed: flat indices b T + t, ordered by row, u32 [B W]. Default: all positions.
+   */
   readonly logitRows?: Tensor;
 }
 
@@ -49,31 +50,33 @@ export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
 export interface Forward {
   readonly architecture: Architecture;
   readonly parameters: Parameters;
-  /** Apply the user's hooks first, then the observers of `ForwardOptions.taps`. */
+  /** Taps that apply the user's hooks first and then `ForwardOptions.taps`. */
   readonly taps: Taps;
   /** The hooks of a user's file. */
   readonly hooks: ActiveHooks;
-  /** dL/dlogits once it is computed, for direct feedback alignment. */
+  /** Holds dL/dlogits, for direct feedback alignment, once the backward pass has computed it. */
   readonly output: OutputError;
   /** KV cache, if the pass continues earlier positions. */
   readonly cache?: KeyCache;
   /** Normalises the last dimension with the parameters `name.*`. */
   norm(kind: Norm, name: string, x: Tensor): Tensor;
-  /** x W^T + bias with the parameters `name.*`. */
+  /** Applies a linear layer with the parameters `name.*`: returns x W^T, plus the bias if there is one. */
   project(name: string, x: Tensor, options?: ProjectOptions): Tensor;
-  /** The identity, with a gradient straight from the logits (see `directError`). */
+  /** Returns x; the backward pass takes the gradient of x directly from the logits (see `directError`). */
   direct(name: string, x: Tensor, std: number): Tensor;
-  /** Dropout with probability p; each call has an independent mask. */
+  /** Applies dropout with probability p; each call uses an independent mask. */
   drop(x: Tensor, p: number): Tensor;
-  /** Options of the dropout that the attention kernel applies to its weights; undefined: no dropout. */
+  /**
+   * Returns the options of the dropout that the attention kernel applies to the attention weights; undefined if there is none.
+   */
   patternDropout(p: number): { p: number; site: number; seed: Tensor } | undefined;
-  /** Whether dropout with probability p is applied: p is above 0, and the pass has a seed. */
+  /** True if dropout with probability p is applied, that is, if p is above 0 and the pass has a seed. */
   drops(p: number): boolean;
 }
 
 const NO_TAPS: Taps = { wants: () => false, tap: (_, x) => x };
 
-/** The context of a forward pass of a model with these parameters. */
+/** Returns the context of a forward pass of a model with these parameters. */
 export function forwardOf(
   architecture: Architecture,
   parameters: Parameters,

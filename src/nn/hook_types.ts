@@ -1,4 +1,4 @@
-// The types of the hooks by which a user's file changes a model.
+// The types of the hooks with which a user's file changes a model.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import type { Expression } from "../../kernels/expression/expression.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -19,7 +19,7 @@ export interface HookContext {
   readonly vocabulary: number;
   /** Token ids of the batch, u32 [B, T]. */
   readonly tokens: Tensor;
-  /** Training steps so far, f32 [1]. */
+  /** Number of completed training steps, f32 [1]. */
   readonly step: Tensor;
   /** Values of the configuration keys that the hooks file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;

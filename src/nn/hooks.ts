@@ -1,5 +1,5 @@
-// Hooks of a user's file: while the graph is built they replace tapped tensors and attention scores, so that the backward pass
-// changes with the forward pass.
+// Applies the hooks of a user's file. They replace tapped tensors and attention scores while the graph is built, so that the
+// backward pass is that of the changed forward pass.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
@@ -18,7 +18,7 @@ import { checkModifier } from "./user_modifier.ts";
 /** Name of the device state that holds the step for hooks. */
 export const STEP_STATE = "hook_step";
 
-/** Training steps so far, for hooks, f32 [1]: a state that training increments. */
+/** Returns the device state that counts completed training steps for hooks, f32 [1]. */
 export const stepState = (): Tensor => state(STEP_STATE, [1]);
 
 /** The hooks of one forward pass. */
@@ -27,7 +27,7 @@ export interface ActiveHooks {
   wants(name: string): boolean;
   /** Applies the hooks that match this name to x, in order. */
   tap(name: string, x: Tensor): Tensor;
-  /** The score modifiers of a block's hooks, in order. */
+  /** Returns the score modifiers from the hooks that match a block's attention scores, in order. */
   scores(layer: number): ScoreModifier[];
   /** Throws a UserError if a glob of the hooks matched no tap. */
   finish(): void;
@@ -35,13 +35,13 @@ export interface ActiveHooks {
 
 const NONE: ActiveHooks = { wants: () => false, tap: (_, x) => x, scores: () => [], finish: () => {} };
 
-/** Index of the block that a tap belongs to; null outside blocks. */
+/** Returns the index of the block that a tap belongs to, or null if it belongs to none. */
 export const layerOf = (tap: string): number | null => {
   const block = /^blocks\.(\d+)\./.exec(tap);
   return block ? Number(block[1]) : null;
 };
 
-/** The hooks of an architecture for one forward pass of `tokens`. */
+/** Returns the hooks of an architecture for one forward pass over the ids `tokens`. */
 export function activeHooks(
   { hooks, heads, vocabulary }: Architecture,
   tokens: Tensor,
@@ -50,7 +50,7 @@ export function activeHooks(
   if (!hooks) return NONE;
   const { file, taps = {}, scores = {}, keys } = hooks;
   const matched = new Set<string>();
-  /** Names of the taps so far, to suggest one for a glob that matches none. */
+  /** Names of the taps and scores seen so far; the error for a glob without a match suggests one of them. */
   const seen = { taps: new Set<string>(), scores: new Set<string>() };
   let stepTensor: Tensor | undefined;
   const contextOf = (name: string): HookContext => ({
@@ -104,7 +104,7 @@ export function activeHooks(
 }
 
 /**
- * Whether each row of ids contains a token: 1 if it does, else 0.
+ * Returns 1 for each row of ids that contains a token, and 0 for each other row.
  *
  * @param tokens ids, u32 [B, T]
  * @param id id of the token

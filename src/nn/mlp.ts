@@ -7,8 +7,9 @@ import type { Forward } from "./forward.ts";
 import { METHODS } from "./model_keys.ts";
 
 /**
- * The hidden activations of block n's MLP, [B, T, F], from the branch's input x [B, T, D]. The tap `mlp.pre` is before the
- * activation, `mlp.post` after it (if the MLP is gated, after the product with the second projection).
+ * Returns the hidden activations of block n's MLP, [B, T, F], given the branch's input x [B, T, D]. The tap `mlp.pre` records
+ * the input of the activation function. The tap `mlp.post` records its output or, if the MLP is gated, the product of that
+ * output and the second projection.
  */
 export function mlpValues(n: number, x: Tensor, forward: Forward): Tensor {
   const { taps } = forward;

@@ -1,4 +1,5 @@
-// The configuration keys of a model and of its blocks: the source of their types, defaults, validator and documentation.
+// The configuration keys of a model and of its blocks. Their types, defaults, validator and documentation are derived from
+// these tables.
 import { ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
@@ -9,12 +10,14 @@ import { POSITIONS } from "./positions.ts";
 /**
  * Backward passes of a linear layer y = x W^T + b. In each, dW = dy^T x and db = sum dy.
  * - bp, backpropagation: dx = dy W.
- * - fa, feedback alignment: dx = dy B, with B fixed, random and of W's shape, also in the output head (`model.head.method`).
- * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; the matrices that write
- *   into the residual stream (wo, mlp.proj) also use dy = e B', B' [V, out]. So no weight matrix of a block receives the
- *   stream's gradient, which reaches only norms, scales and embeddings.
+ * - fa, feedback alignment: dx = dy B, where B is fixed, random and has W's shape. By default, the output head uses it too (see
+ *   `model.head.method`).
+ * - dfa, direct feedback alignment: dx = e B, where e = dL/dlogits, and B [V, in] is fixed and random. For the matrices that
+ *   write into the residual stream (wo, mlp.proj), dy is also replaced, by e B' with B' [V, out]. So the gradient of the
+ *   residual stream reaches no weight matrix of a block, only norms, scales and embeddings.
  *
- * `exact`: the error passes through the layer's weights. `direct`: it comes from the logits.
+ * `exact` is true if the error passes backward through the layer's weights; `direct` is true if it comes directly from the
+ * logits.
  */
 export const METHODS = {
   bp: { exact: true, direct: false },
@@ -22,14 +25,20 @@ export const METHODS = {
   dfa: { exact: false, direct: true },
 };
 
-/** What is normalised around a branch f of a block: its input, its output, or the sum x + f(x). Gemma 2 and Apple use hybrid. */
+/**
+ * Says for each `norm_order` what is normalised around a branch f of a block: its input, its output, or the sum x + f(x). Gemma
+ * 2 and Apple's sigmoid attention models use hybrid.
+ */
 export const NORM_ORDERS = {
   pre: { input: true, output: false, sum: false },
   post: { input: false, output: false, sum: true },
   hybrid: { input: true, output: true, sum: false },
 };
 
-/** Distributions of the initial matrices; Xavier's standard deviation follows from the shape (Glorot and Bengio 2010). */
+/**
+ * The distributions of initial matrices. `std` computes Xavier's standard deviation from a matrix's shape (Glorot and Bengio
+ * 2010).
+ */
 export const INITS = {
   normal: { distribution: "normal" },
   truncated_normal: { distribution: "truncated_normal" },
@@ -256,8 +265,8 @@ export const MODEL_KEYS = {
   },
 } as const satisfies Keys;
 
-/** `model` of a configuration, every key present. {@link MODEL_KEYS} documents the keys. */
+/** The section `model` of a configuration, with every key present. {@link MODEL_KEYS} documents the keys. */
 export type ModelConfig = KeyValues<typeof MODEL_KEYS>;
 
-/** One block of a configuration, every key present. */
+/** One block of a configuration, with every key present. */
 export type BlockConfig = ModelConfig["block"];

@@ -28,7 +28,7 @@ function split(x: Tensor, count: number, what: string): Tensor {
   return reshape(x, [B, T, count, width / count]);
 }
 
-/** The padding mask and the caller's mask combined. */
+/** Returns the mask that combines key padding with the caller's mask; undefined if there is neither. */
 function visible(
   { keyPadding: valid, mask }: MultiHeadOptions,
   keys: number,
@@ -45,8 +45,8 @@ function visible(
  * A multi-head attention layer: projects queries, keys and values, attends per head, concatenates and projects:
  * y = concat_h attention(q Wq_h^T, k Wk_h^T, v Wv_h^T) Wo^T. All keys are visible unless options say otherwise.
  *
- * With softmax and kvHeads = heads it is torch.nn.MultiheadAttention (batch first, no dropout), whose parameters
- * `fromTorchAttention` unpacks; `extra_k` and `extra_v` are its bias_k and bias_v.
+ * With softmax and kvHeads = heads, it computes the same as torch.nn.MultiheadAttention (batch first, no dropout).
+ * `fromTorchAttention` converts the parameters of that module, whose bias_k and bias_v become `extra_k` and `extra_v`.
  *
  * Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.2.
  *
@@ -103,7 +103,8 @@ export function multiHeadAttention(
 }
 
 /**
- * Cross attention: queries from x, keys and values from memory; every memory position except padding is visible.
+ * Cross attention: queries are computed from x, keys and values from memory. Every memory position except padding is visible,
+ * unless options say otherwise.
  *
  * @param parameters as for `multiHeadAttention`
  * @param x [B, T, Dq]
@@ -137,9 +138,9 @@ export interface HostTensor {
 }
 
 /**
- * The parameters of a torch.nn.MultiheadAttention under the names of `multiHeadAttention`: `in_proj_weight` [3 D, D] is
- * split into wq, wk and wv (unless torch has `q_proj_weight`, `k_proj_weight`, `v_proj_weight`), `in_proj_bias` likewise,
- * `out_proj` is wo, `bias_k` and `bias_v` are extra_k and extra_v.
+ * Renames the parameters of a torch.nn.MultiheadAttention to the names that `multiHeadAttention` uses. `in_proj_weight`
+ * [3 D, D] is split into wq, wk and wv (unless the module has `q_proj_weight`, `k_proj_weight` and `v_proj_weight`), and
+ * `in_proj_bias` is split likewise. `out_proj` becomes wo; `bias_k` and `bias_v` become extra_k and extra_v.
  *
  * @throws {UserError} if `out_proj.weight` or the weights of the projections are missing
  *

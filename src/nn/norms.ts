@@ -3,7 +3,7 @@ import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
 interface Normalisation {
-  /** Whether it may have a bias. */
+  /** Whether the normalisation layer may have a bias. */
   readonly biased: boolean;
   /** Normalises the last dimension. */
   apply(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor;

@@ -7,12 +7,15 @@ import { NORMS } from "./norms.ts";
 import { POSITIONS } from "./positions.ts";
 import { userModifier } from "./user_modifier.ts";
 
-/** Initial distribution of a matrix: normal, normal redrawn beyond two standard deviations, or uniform with the same std. */
+/**
+ * Initial distribution of a matrix: normal; normal, with values beyond two standard deviations redrawn; or uniform with the
+ * same std.
+ */
 export type Distribution = "normal" | "truncated_normal" | "uniform";
 
-/** A parameter and its initial values: random with this mean and std, or all equal to the mean if std is 0. */
+/** A parameter and the distribution of its initial values. If `std` is 0, all initial values equal `mean`. */
 export interface Parameter {
-  /** For example `blocks.0.attn.wq.weight`. */
+  /** Name, for example `blocks.0.attn.wq.weight`. */
   readonly name: string;
   /** [out, in] for a matrix, [size] for a vector. */
   readonly shape: readonly number[];
@@ -22,14 +25,17 @@ export interface Parameter {
   readonly std: number;
   /** Initial distribution. Default: normal. */
   readonly distribution?: Distribution;
-  /** Whether weight decay applies to it: matrices only. */
+  /** Whether weight decay applies to the parameter; it applies only to matrices. */
   readonly decayed: boolean;
 }
 
 /** Parameters as tensors of a graph, keyed by name. */
 export type Parameters = Readonly<Record<string, Tensor>>;
 
-/** Initial standard deviation of a matrix [out, in]; `residual`: whether it writes into the residual stream. */
+/**
+ * Returns the initial standard deviation of a matrix [out, in]; `residual` is true if the matrix writes into the residual
+ * stream.
+ */
 export function matrixStd(
   { layers, init }: Pick<Architecture, "layers" | "init">,
   shape: readonly number[],
@@ -40,7 +46,7 @@ export function matrixStd(
   return residual && init.scaled_residual ? std / Math.sqrt(2 * layers) : std;
 }
 
-/** Constructors of a model's parameters. */
+/** Returns functions that describe the parameters of a model. */
 function makers(architecture: Architecture) {
   const { bias, norm_bias, init } = architecture;
   const { distribution } = INITS[init.name ?? "normal"];
@@ -54,7 +60,7 @@ function makers(architecture: Architecture) {
   return {
     vector,
     matrix,
-    /** A matrix and, if the model has biases, its bias. */
+    /** Describes a matrix and, if the model has biases, its bias. */
     layer: (name: string, shape: readonly [number, number], residual = false): Parameter[] => [
       matrix(name, shape, residual),
       ...(bias ? [vector(`${name}.bias`, shape[0], 0)] : []),
@@ -63,7 +69,7 @@ function makers(architecture: Architecture) {
       vector(`${name}.weight`, size, 1),
       ...((norm_bias ?? bias) && NORMS[norm].biased ? [vector(`${name}.bias`, size, 0)] : []),
     ],
-    /** Normally distributed parameters without weight decay. */
+    /** Describes a normally distributed parameter without weight decay. */
     normal: (name: string, shape: readonly number[]): Parameter => {
       return { name, shape, mean: 0, std: init.std, decayed: false };
     },
@@ -109,7 +115,7 @@ function mlpParameters(a: Architecture, n: number, make: Makers): Parameter[] {
   ];
 }
 
-/** The parameters of a branch, including its norms and LayerScale. */
+/** Returns the parameters of a branch, including its norms and LayerScale. */
 function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Makers): Parameter[] {
   const { norm_order, norm, attention, mlp } = blockOf(a, n);
   const path = `blocks.${n}`;
@@ -123,11 +129,12 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
 }
 
 /**
- * The parameters of a decoder, in order: embeddings, blocks, final norm, and the output head if it is not tied.
- * `init.name` initialises matrices: normal(0, std), normal redrawn beyond two standard deviations, or Xavier uniform
- * within +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); with `scaled_residual`, those that write into the residual stream
- * are divided by sqrt(2 layers) (Radford et al. 2019). Norms start at 1, biases at 0; LayerScale, learned temperatures and
- * biases, and a modifier's tables start at the values documented for their options. Nothing is allocated.
+ * The parameters of a decoder, in order: embeddings, blocks, final norm, and the output head if it is not tied. `init.name` is
+ * the distribution of matrices: normal(0, std), the same with values beyond two standard deviations redrawn, or Xavier uniform
+ * within +-sqrt(6 / (out + in)) (Glorot and Bengio 2010). With `scaled_residual`, the standard deviation of the matrices that
+ * write into the residual stream is divided by sqrt(2 layers) (Radford et al. 2019). The weights of norms start at 1, biases at
+ * 0. LayerScale, learned temperatures, learned score biases and the tables of a modifier start at the values documented for
+ * their options. No memory is allocated for the values.
  *
  * @example
  * ```ts

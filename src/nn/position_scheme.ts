@@ -1,4 +1,4 @@
-// The interface of a position scheme, and the sections of `model` with the keys of schemes.
+// The interface of a position scheme, and the sections of `model` that configure schemes.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { ROPE_PAIRS } from "../../kernels/rope/op.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
@@ -22,7 +22,7 @@ const ROPE = {
 /** The sections of `model` that hold the keys of a position scheme, keyed by the scheme's name. */
 export const POSITION_SECTIONS = { rope: { keys: ROPE, doc: "Rotary positions." } } as const satisfies Keys;
 
-/** Options of position schemes, keyed by the scheme's name; omitted ones take their defaults. */
+/** Options of position schemes, keyed by the scheme's name. An omitted option takes its default. */
 export type PositionOptions = {
   readonly [Name in keyof typeof POSITION_SECTIONS]?: Readonly<
     Partial<KeyValues<typeof POSITION_SECTIONS[Name]["keys"]>>
@@ -46,9 +46,12 @@ interface Pass {
 
 /** A position scheme. */
 export interface PositionScheme {
-  /** Returns the shapes of its learned matrices by parameter name without `.weight`. */
+  /** Returns the shapes of the scheme's learned matrices, keyed by parameter name without `.weight`. */
   matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
-  /** Returns the position embeddings to add to the token embeddings, [at least T, D]; row t is for position t. */
+  /**
+   * Returns the position embeddings to add to the token embeddings: a table of at least T rows of width D; row t belongs to
+   * position t.
+   */
   rows?(pass: Pass, T: number): Tensor;
   /** Returns the function that rotates queries and keys [B, T, H, d]. */
   rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;

@@ -24,7 +24,8 @@ const rotary: PositionScheme = {
     const options: RopeOptions = { base: keys.base, pairs: keys.pairs, rotaryDim: keys.rotary_dim ?? d };
     const table = scope("rope", () => ropeTurns(cache?.length ?? T, d, options));
     if (!cache) return (x) => rope(x, { ...options, turns: table });
-    // Rows may be at different positions: treat all of them as one sequence, with a table of turns for exactly its positions.
+    // Rows of the batch may be at different positions. So all rows are rotated as one sequence of B T tokens, with a table of
+    // turns whose row n is for the position of token n.
     const rows = rowsAt(table, cache);
     const turns = reshape(rows, [rows.shape[0] * T, rows.shape[2]]);
     return (x) => {
@@ -50,11 +51,11 @@ const slopes: PositionScheme = { score: ({ architecture: { heads } }) => alibi(h
 export const POSITIONS = { learned, none, sincos, rope: rotary, alibi: slopes };
 
 /**
- * Sinusoidal positions as a constant [T, D]: sin(t w_i) in channel 2i and cos(t w_i) in channel 2i + 1, with
+ * Returns sinusoidal position embeddings as a constant [T, D]: sin(t w_i) in channel 2i and cos(t w_i) in channel 2i + 1, with
  * w_i = 10000^(-2i / D), computed in float64 (Vaswani et al. 2017, section 3.5).
  *
- * @param length T
- * @param dim D
+ * @param length number of positions, T
+ * @param dim width of an embedding, D
  *
  * @example
  * ```ts

@@ -17,7 +17,7 @@ export function isUserModifier(value: unknown): value is UserModifier {
     typeof (value as { modifier?: unknown }).modifier === "function";
 }
 
-/** The user modifier of a layer, already loaded from its file. */
+/** Returns the user modifier of a layer, which must already be loaded from its file; undefined if the layer has none. */
 export function userModifier({ modifier }: AttentionLayer): UserModifier | undefined {
   if (!modifier) return undefined;
   if (!("modifier" in modifier)) {
@@ -30,7 +30,7 @@ export function userModifier({ modifier }: AttentionLayer): UserModifier | undef
 export const modifierNames = (exports: Readonly<Record<string, unknown>>): string[] =>
   Object.keys(exports).filter((name) => isUserModifier(exports[name]));
 
-/** The misspelt `modifier` key of an object that would otherwise be a score modifier. */
+/** Returns "modifier" if an object lacks this key but has a key whose name resembles it; otherwise returns undefined. */
 export const almostModifier = (value: unknown): string | undefined =>
   isRecord(value) ? misspelling(Object.keys(value), ["modifier"])?.near : undefined;
 
@@ -132,7 +132,7 @@ export async function findModifier(file: string): Promise<ModifierSource> {
   );
 }
 
-/** The architecture without its blocks' user modifiers. */
+/** Returns the architecture with the user modifiers of its blocks removed. */
 export function withoutModifiers(architecture: Architecture): Architecture {
   const without = (block: BlockChoices): BlockChoices =>
     block.attention?.modifier ? { ...block, attention: { ...block.attention, modifier: null } } : block;
@@ -147,10 +147,10 @@ async function loadBlock(block: BlockChoices): Promise<BlockChoices> {
 }
 
 /**
- * Loads every modifier for which the architecture's blocks name a file, as the decoder requires. If no block names a file,
- * nothing is read.
+ * Imports every file that the architecture's blocks name for a modifier. Returns the architecture with the imported modifiers,
+ * which the decoder requires. If no block names a file, nothing is read.
  *
- * @throws {UserError} if a file cannot be imported, or has no such export
+ * @throws {UserError} if a file cannot be imported, or does not export the named modifier
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Stores full attention patterns of chosen layers, heads and queries. The device computes queries and keys; the host computes
-// the rows, one at a time, so that the only T x S matrix that ever exists is the captured one.
+// Stores attention patterns of selected layers, heads and queries. The device computes queries and keys; the host computes the
+// pattern row by row, so that no T x S matrix except the stored one is ever in memory.
 import { maximum } from "../base/extremes.ts";
 import { join } from "node:path";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
@@ -34,7 +34,9 @@ function indices(place: string, given: readonly number[], count: number, what: s
   return given.length > 0 ? given : Array.from({ length: count }, (_, n) => n);
 }
 
-/** An entry with empty lists expanded to all indices; throws a UserError if it is invalid. */
+/**
+ * Returns a `capture` entry with each empty list replaced by a list of all indices. Throws a UserError if the entry is invalid.
+ */
 function resolveEntry(entry: Entry, n: number, { architecture, config }: Experiment): Entry {
   const { layers, heads, context } = architecture;
   const { batch } = config.train;
@@ -50,8 +52,9 @@ function resolveEntry(entry: Entry, n: number, { architecture, config }: Experim
 }
 
 /**
- * Pattern and scores of one attention for an entry: [samples, heads, queries, S] each. A masked key has the score -infinity
- * and the weight NaN, not 0, because a visible key can have the weight 0.
+ * Returns the pattern and the scores of one attention layer for the samples, heads and queries of an entry; both have the shape
+ * [samples, heads, queries, S]. A masked key has the score -infinity and the weight NaN, not 0, because a visible key can have
+ * the weight 0.
  */
 function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, queries, samples }: Entry) {
   const { S } = context.sizes;
@@ -73,7 +76,7 @@ function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, quer
   return { pattern, scores, shape };
 }
 
-/** Builds the forward pass whose attention is captured, and resolves the entries of `capture`. */
+/** Builds the forward pass whose attention is captured. Also returns the entries of `capture` as `resolveEntry` returns them. */
 export function captureGraph(experiment: Experiment) {
   const { config, architecture, layout } = experiment;
   const entries = config.capture.map((entry, n) => resolveEntry(entry, n, experiment));
@@ -91,7 +94,7 @@ export function captureGraph(experiment: Experiment) {
   return { entries, samples, attended, outputs };
 }
 
-/** Compiles the forward pass whose attention is captured, over the first samples of the evaluated split. */
+/** Compiles the forward pass whose attention is captured. It reads the first samples of the evaluated split. */
 export async function capturer(device: Device, experiment: Experiment): Promise<Capture> {
   const { config, architecture, source } = experiment;
   const { entries, samples, attended, outputs } = captureGraph(experiment);

@@ -7,13 +7,16 @@ import { loadTokenizer } from "../model/checkpoint.ts";
 import type { RunFolder } from "../runs/run_folder.ts";
 import { type DecodedSafetensors, decodeSafetensors } from "../model/formats/safetensors.ts";
 
-/** Maximum number of maps drawn per capture: each may take megabytes. */
+/** Maximum number of heat maps drawn per capture, because each may take megabytes. */
 const MAX_MAPS = 64;
 
-/** Matches names of captured patterns: the index of the `capture` entry, if several were due, and the index of the block. */
+/**
+ * Matches the name of a captured pattern. Its groups are the prefix `capture.N.`, present if several entries were due, and the
+ * index of the block.
+ */
 const PATTERN = /^(capture\.\d+\.)?blocks\.(\d+)\.attn\.pattern$/;
 
-/** Steps at which a run has a capture, in order. */
+/** Returns the steps of the captures in a folder, in ascending order; empty if the folder does not exist. */
 async function captureSteps(folder: string): Promise<number[]> {
   const steps: number[] = [];
   try {
@@ -27,7 +30,7 @@ async function captureSteps(folder: string): Promise<number[]> {
   return steps.sort((a, b) => a - b);
 }
 
-/** The values of a tensor of the capture. */
+/** Returns the values of a tensor in a capture. */
 const valuesOf = ({ tensors }: DecodedSafetensors, name: string): number[] =>
   Array.from(tensors.get(name)!.data as ArrayLike<number>);
 
@@ -57,7 +60,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
         // Learned keys after the text have no token.
         columns: Array.from({ length: keys }, (_, j) => words[j] ?? `+${j - context}`),
         values: Array.from({ length: queries }, (_, i) => pattern.slice(at(i), at(i) + keys)),
-        // Captures of earlier versions store 0 for a masked key.
+        // Masked keys are recognised by their scores, because captures by earlier versions of heed store the weight 0 for them.
         blank: (i, j) => scores[at(i) + j] === -Infinity,
         x: { label: "key" },
         y: { label: "query" },
@@ -69,8 +72,8 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
 }
 
 /**
- * Heat maps of the first sample of a run's last capture: rows are queries, columns are keys, both labelled with their tokens;
- * masked keys are blank.
+ * Draws heat maps of the first sample in a run's last capture. Rows are queries and columns are keys, both labelled with their
+ * tokens; masked keys are blank.
  *
  * @returns SVG documents, keyed by file name; empty if the run has no capture
  * @throws {UserError} if the capture or the checkpoint with the tokenizer is damaged

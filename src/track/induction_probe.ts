@@ -14,7 +14,10 @@ import { flat, parameterViews } from "../model/layout.ts";
 import { activationCache } from "../model/taps.ts";
 import { WINDOW } from "./step_statistics.ts";
 
-/** A probe has one sequence per 6 rows of a training step, at most 8: it may run at every step and must be cheap. */
+/**
+ * A probe has one sequence per 6 rows of a training step, but at most 8 sequences. It must be cheap, because it may run at
+ * every step.
+ */
 const MAX_SAMPLES = 8;
 const ROWS_PER_SAMPLE = 6;
 
@@ -24,7 +27,7 @@ const samplesOf = ({ train: { batch, accumulate } }: Model["config"]): number =>
 /** Name of the device state that holds the probe's table, one row per step. */
 const TABLE = "repeated statistics";
 
-/** Measures induction with the current parameters on the device. */
+/** Measures the induction statistics of the parameters that are on the device. */
 export interface Probe extends Disposable {
   /** Name of the table on the device. */
   readonly table: string;
@@ -34,7 +37,7 @@ export interface Probe extends Disposable {
   records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
 
-/** Random tokens [samples, 2 half]; the second half of each row repeats the first. */
+/** Returns random tokens [samples, 2 half]; the second half of each row repeats the first half. */
 function repeatedTokens(
   { vocabulary }: Architecture,
   samples: number,
@@ -50,7 +53,7 @@ function repeatedTokens(
   );
 }
 
-/** For each entry of `track`, the indices of the blocks whose attention pattern it selects. */
+/** Returns, for each entry of `track`, the indices of the blocks whose attention pattern it selects. */
 function chosenLayers({ config, architecture }: Model): number[][] {
   const layers = Array.from({ length: architecture.layers }, (_, n) => n);
   return config.track.map(({ select }) => {
@@ -60,8 +63,8 @@ function chosenLayers({ config, architecture }: Model): number[][] {
 }
 
 /**
- * The probe's graph and sizes, the blocks whose patterns are tracked, and the entries of `track` that select them; undefined
- * if there is no probe.
+ * Returns the probe's graph and sizes, the blocks whose patterns are tracked, and the entries of `track` that select these
+ * patterns. Returns undefined if no pattern is tracked, or if the context is shorter than 4 tokens.
  */
 export function probeGraph(model: Model) {
   const { config, architecture, layout } = model;
@@ -90,12 +93,13 @@ export function probeGraph(model: Model) {
 }
 
 /**
- * Compiles the probe of a model; undefined if no attention pattern is tracked, or if the context is shorter than 4 tokens.
- * It runs after each step at which an entry of `track` that selects a pattern is due, with the updated parameters.
+ * Compiles the probe of a model. Returns undefined if no attention pattern is tracked, or if the context is shorter than 4
+ * tokens. The probe runs, with the updated parameters, after each step at which an entry of `track` that selects a pattern is
+ * due.
  *
- * With L tokens per half, the token of query i >= L occurred before at i - L. `induction` is the attention of query i to key
- * i - L + 1, the token after that occurrence; `duplicate` is its attention to key i - L. Source: Olsson et al. 2022,
- * In-context Learning and Induction Heads.
+ * With L tokens per half, the token at position i >= L equals the token at position i - L. `duplicate` is the attention of
+ * query i to key i - L, the earlier occurrence; `induction` is the attention of query i to key i - L + 1, the token after it.
+ * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
  */
 export async function inductionProbe(device: Device, model: Model): Promise<Probe | undefined> {
   const probe = probeGraph(model);

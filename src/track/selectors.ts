@@ -1,4 +1,5 @@
-// Which tensors are tracked, and how often: globs over tap names, each with an optional kind and a period.
+// Selects the tensors that are tracked. An entry of `track` has a period and a list of selectors, which are globs over names,
+// each with an optional kind.
 import { didYouMean, UserError } from "../base/errors.ts";
 import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
@@ -9,9 +10,12 @@ export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as 
 /** What is tracked of a tensor, one of `KINDS`. */
 export type Kind = typeof KINDS[number];
 
-/** Tensors that selectors choose, tracked every `every` steps. */
+/** An entry of `track`: every `every` steps, the tensors that its selectors choose are tracked. */
 export interface Watched {
-  /** Selectors: globs over names, optionally after `kind:`. A leading `!` excludes; "everything" matches all tensors. */
+  /**
+   * Selectors: each is a glob over names, optionally after `kind:`. A selector with a leading `!` excludes what it matches;
+   * "everything" matches all tensors.
+   */
   readonly select: readonly string[];
   /** Period: number of steps between two records. */
   readonly every: number;
@@ -19,7 +23,7 @@ export interface Watched {
 
 /** One tensor that can be tracked. */
 export interface Subject {
-  /** What is tracked of it. */
+  /** What is tracked of the tensor. */
   readonly kind: Kind;
   /** Name of the tap or of the parameter. */
   readonly name: string;
@@ -53,8 +57,8 @@ function selectorOf(text: string): Selector {
 }
 
 /**
- * Returns a predicate for the subjects that selectors choose: those that match a selector without `!` and none with `!`. If
- * all selectors have `!`, every subject that matches none of them is chosen.
+ * Returns a function that is true for the subjects that selectors choose. A subject is chosen if it matches at least one
+ * selector without `!` and no selector with `!`. If all selectors have `!`, every subject that matches none of them is chosen.
  *
  * @throws {UserError} if a kind does not exist
  *
@@ -75,7 +79,10 @@ export function selection(select: readonly string[]): (subject: Subject) => bool
     !excluding.some(({ matches }) => matches(subject));
 }
 
-/** Suggestion for a selector that matches nothing: the same name with another kind, or a similar name of its kind. */
+/**
+ * Returns a suggestion for a selector that matches nothing: the same name with another kind, or a similar name of the same
+ * kind.
+ */
 function selectorHint(text: string, subjects: readonly Subject[]): string {
   const [, excludes, kind, pattern] = /^(!?)(?:(\w+):)?(.*)$/s.exec(text)!;
   const namesOf = (some: readonly Subject[]) => some.map(({ name }) => name);
@@ -103,7 +110,7 @@ export function checkSelectors(place: string, select: readonly string[], subject
 }
 
 /**
- * The indices of the entries of `track` that are due at a step: those whose period divides it.
+ * Returns the indices of the entries of `track` that are due at a step, that is, whose period divides the step.
  *
  * @param step 1-based
  */
@@ -114,8 +121,8 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
 const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
 
 /**
- * Every nonempty set of entries (their indices) that are due together at a step of a run, in the order of the first such
- * step, which is the least common multiple of the periods.
+ * Returns every nonempty set of entries that are due together at some step of a run. Each set is a list of the entries'
+ * indices. The sets are ordered by the first step at which they are due, which is the least common multiple of their periods.
  */
 export function dueSets(watched: readonly Watched[], steps: number): number[][] {
   const firsts = new Set<number>();

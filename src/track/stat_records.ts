@@ -12,13 +12,13 @@ import type { StatColumn, StatisticsTable } from "./step_statistics.ts";
 
 type AttentionColumns = NonNullable<StatColumn["attention"]>;
 
-/** A field of a record: its name, its column, and how values of heads combine (see `AttentionStatistic`). */
+/** A field of a record: its name, its column, and how the values of the heads are combined (see `AttentionStatistic`). */
 interface Field extends Pick<AttentionStatistic, "heads" | "share"> {
   readonly field: string;
   readonly column: number;
 }
 
-/** The number of columns per head of a matrix's statistics, and the fields of its records. */
+/** Returns the number of columns per head in the statistics of an attention matrix, and the fields of its records. */
 function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: number; fields: Field[] } {
   const table = kind === "grad" ? ATTENTION_GRADIENT_TABLE : ATTENTION_TABLE;
   const columns = Object.entries(table).filter(([, { only }]) => only !== "repeated");
@@ -32,7 +32,7 @@ function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: numbe
 const sumOf = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0);
 const meanOf = (values: readonly number[]): number => sumOf(values) / values.length;
 
-/** How the values of single heads combine into one for all heads. */
+/** Functions that combine the values of single heads into one value for all heads. */
 const COMBINE = {
   mean: meanOf,
   sum: sumOf,
@@ -82,8 +82,8 @@ function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord
 const PER_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
 
 /**
- * The records of one step, from its row of the table. If a step has several passes, records that cover only the last one have
- * `"pass": "last"` after `head`.
+ * Returns the records of one step, given that step's row of the table. If a step has several passes, the records that describe
+ * only the last pass have the field `"pass": "last"` after `head`.
  */
 export function statRecords(
   { columns, passes = 1 }: StatisticsTable,

@@ -16,24 +16,33 @@ import { type ActivationCache, activationCache } from "../model/taps.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
 import { flat, type Layout, type OptimizerState, parameterViews } from "../model/layout.ts";
 
-/** Maximum number of steps per window, and number of rows of a statistics table: the host reads a window's rows at once. */
+/**
+ * Maximum number of steps per window. A statistics table has this number of rows, because the host reads all rows of a window
+ * at once.
+ */
 export const WINDOW = 32;
 
-/** The statistics of one tensor or head, stored side by side in a row; for attention, the statistics of all heads. */
+/**
+ * Describes the statistics of one tensor or head, which are stored side by side in a row. For an attention matrix, it describes
+ * the statistics of all heads.
+ */
 export interface StatColumn {
-  /** The kind of statistic: values, gradient, optimizer state or update. */
+  /** Whether the statistics describe values, a gradient, an optimizer state or an update. */
   readonly kind: Kind;
   /** Name of the tap or of the parameter. */
   readonly tap: string;
   /** Offset of the first statistic in the row. */
   readonly at: number;
-  /** Number of elements of the tensor, or of its head; for attention, number of heads. */
+  /** Number of elements of the tensor or, if `head` is set, of that head; for an attention matrix, the number of heads. */
   readonly size: number;
   /** Index of the head, if the statistics describe a single head of q, k, v or z. */
   readonly head?: number;
-  /** For attention: the matrix, and those of its properties that some statistics require (`AttentionStatistic.only`). */
+  /**
+   * Set for an attention matrix: which matrix it is, and which of the properties that some statistics require it has
+   * (`AttentionStatistic.only`).
+   */
   readonly attention?: { readonly matrix: "pattern" | "scores"; readonly has: readonly string[] };
-  /** For an update: where the statistics of the updated parameter begin in the row. */
+  /** Set for an update: the offset in the row at which the statistics of the updated parameter begin. */
   readonly parameter?: number;
 }
 
@@ -41,11 +50,14 @@ export interface StatColumn {
 export interface StatisticsTable {
   /** Name of the device state that holds it. */
   readonly name: string;
-  /** Values per row. */
+  /** Number of values per row. */
   readonly width: number;
   /** Layout of a row, in the order of its records. */
   readonly columns: readonly StatColumn[];
-  /** Forward passes per step; if there are several, activations and their gradients are those of the last. Default: 1. */
+  /**
+   * Number of forward passes per step. If there are several, the statistics of activations and their gradients describe the
+   * last one. Default: 1.
+   */
   readonly passes?: number;
 }
 
@@ -53,17 +65,17 @@ export interface StatisticsTable {
 export interface StatisticsPlan {
   /** Name of the state that holds the table. */
   readonly name: string;
-  /** Whether it tracks a subject. */
+  /** True if the plan tracks the subject. */
   chosen(subject: Subject): boolean;
 }
 
-/** Taps of attention's T x S matrices, which are never materialised. */
+/** Names of the taps of attention's T x S matrices, which are never stored in memory as a whole. */
 const MATRICES: readonly AttentionMatrix[] = ["scores", "pattern"];
 
-/** Taps [B, T, H, d], which have statistics per head besides those of the tensor. */
+/** Matches the taps of tensors [B, T, H, d]. They have statistics for each head in addition to those of the whole tensor. */
 const BY_HEAD = /\.attn\.[qkvz]$/;
 
-/** Names of all taps of a model, in the order of its forward pass. */
+/** Returns the names of all taps of a model, in the order of its forward pass. */
 export function tapNames(architecture: Architecture, layout: Layout): string[] {
   const taps = activationCache(() => true);
   decoder(
@@ -79,7 +91,7 @@ export function tapNames(architecture: Architecture, layout: Layout): string[] {
   });
 }
 
-/** Every subject that `track` can select. */
+/** Returns every subject that `track` can select. */
 export function subjectsOf(
   architecture: Architecture,
   layout: Layout,
@@ -99,8 +111,8 @@ export function subjectsOf(
 }
 
 /**
- * The statistics plans of a run, keyed by the indices of the `track` entries that are due together, joined by commas; the key
- * is "" for steps at which none is due.
+ * Returns the statistics plans of a run. The key of a plan is the comma-separated list of the `track` entries (indices) that
+ * are due together. The key "" is for steps at which no entry is due; its plan is undefined.
  *
  * @throws {UserError} if a selector matches nothing
  */
@@ -123,20 +135,23 @@ export function plansOf(
   return plans;
 }
 
-/** Identifies a part of a tensor. */
+/** Returns a key that identifies a part of a tensor. */
 const partKey = ({ offset, rows }: Segment): string => `${offset} ${rows?.length}`;
 
-/** Collects tensors to summarise in one op; a tensor under two names is summarised once. */
+/** Collects the tensors whose statistics one operation computes. A tensor that has two names is processed only once. */
 function segmentCollector() {
   const parts = new Map<Tensor, Map<string, Segment>>();
   return {
-    /** Adds a part; returns its key. */
+    /** Adds a part of a tensor; returns its key. */
     add(x: Tensor, part: Segment): readonly [Tensor, string] {
       if (!parts.has(x)) parts.set(x, new Map());
       parts.get(x)!.set(partKey(part), part);
       return [x, partKey(part)];
     },
-    /** Statistics of all parts, and a function from a part's key to its offset; undefined if there are no parts. */
+    /**
+     * Returns the statistics of all parts, and a function that maps a part's key to the offset of its statistics; undefined if
+     * there are no parts.
+     */
     all() {
       if (parts.size === 0) return undefined;
       const offsets = new Map<Tensor, Map<string, number>>();
@@ -151,11 +166,14 @@ function segmentCollector() {
   };
 }
 
-/** A tensor that becomes part of a row; offsets are relative to its start. */
+/** A tensor of statistics that becomes part of a row. All offsets are relative to the start of this tensor. */
 interface RowPart {
   readonly tensor: Tensor;
   readonly columns: readonly StatColumn[];
-  /** Offsets of the parameters' statistics, by name, to compute the ratio of an update's norm to its parameter's norm. */
+  /**
+   * Maps a parameter's name to the offset of its statistics, from which the ratio of the update's norm to the parameter's norm
+   * is computed.
+   */
   readonly parameters?: ReadonlyMap<string, number>;
 }
 
@@ -167,7 +185,7 @@ interface Pending {
 const withOffsets = (pending: readonly Pending[], at: (of: Pending["of"]) => number): StatColumn[] =>
   pending.map(({ column, of }) => ({ ...column, at: at(of) }));
 
-/** The statistics to compute from a flat tensor x: one group per chosen parameter. */
+/** Returns the columns to compute from a flat tensor x, one for each parameter that the plan selects. */
 function slotsOf(
   { chosen }: StatisticsPlan,
   { slots }: Pick<Layout, "slots">,
@@ -182,7 +200,7 @@ function slotsOf(
   }));
 }
 
-/** Tensors of a step before it updates its parameters. */
+/** The tensors that a step has computed before it updates the parameters. */
 export interface Computed {
   /** Tensors of the forward pass, keyed by tap name. */
   readonly taps: ActivationCache;
@@ -194,7 +212,7 @@ export interface Computed {
   readonly parameters: Tensor;
 }
 
-/** Statistics of the forward and backward pass, and of the parameters that they used. */
+/** Returns the statistics of the forward and backward pass, and of the parameters before the update. */
 export function statisticsBefore(
   plan: StatisticsPlan,
   architecture: Architecture,
@@ -261,7 +279,7 @@ export function statisticsBefore(
   return [...attentions, { tensor, columns: withOffsets(pending, at), parameters: parameterOffsets }];
 }
 
-/** Statistics of the optimizer's states after the update, and of the update: the change of the parameters. */
+/** Returns the statistics of the optimizer's states after the update, and of the update itself (the change of the parameters). */
 export function statisticsAfter(
   plan: StatisticsPlan,
   states: readonly OptimizerState[],
