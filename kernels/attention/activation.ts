@@ -6,7 +6,7 @@ import type { Expression } from "../expression/expression.ts";
 export interface ElementwiseActivation {
   /** Distinguishes element-wise from normalised activations. */
   readonly normalised: false;
-  /** Formula of the weight of a score s, for the documentation. */
+  /** Formula of the weight that a score s gets, for the documentation. */
   readonly doc: string;
   /** phi as an expression in `score`, from which the kernels, the CPU function and the derivative are generated. */
   readonly expression: Expression;
@@ -27,7 +27,7 @@ export interface ElementwiseActivation {
 export interface NormalisedActivation {
   /** Distinguishes element-wise from normalised activations. */
   readonly normalised: true;
-  /** Formula of the weight of a score s, for the documentation. */
+  /** Formula of the weight that a score s gets, for the documentation. */
   readonly doc: string;
   /** True if the weights of each row sum to 1. Adding a constant to all scores of a row then has no effect. */
   readonly sumsToOne: boolean;
@@ -38,9 +38,12 @@ export interface NormalisedActivation {
    * weight of each score. If all scores are -Infinity, the row term is 1e30, which makes every weight 0.
    */
   weigh(scores: Float64Array, n: number, a: Float64Array): number;
-  /** Returns w_j for the weight a_j; W is then the sum of w over the row. Default: w = a and W = 1. */
+  /** Maps the weight a_j to w_j; W is then the sum of w_j over the row. Default: w_j = a_j and W = 1. */
   share?(a: number): number;
-  /** Used by the reference implementation: the weights of visible scores, and ds from the weights a and their gradient da. */
+  /**
+   * Functions for the reference implementation. `weights` maps the visible scores of a row to their weights; `gradient` returns
+   * the gradient ds of the scores, given the weights a and their gradient da.
+   */
   readonly definition: {
     weights(scores: readonly number[]): number[];
     gradient(a: readonly number[], da: readonly number[]): number[];
@@ -59,7 +62,10 @@ export interface ActivationKernel {
   readonly WEIGHT: string;
   /** Code before the loop over the keys. */
   readonly ROW_BEGIN: string;
-  /** Code for each key: sets `a$r` from the score `s$r` and its visibility `seen$r`. If RESCALES, also sets `rescale$r`. */
+  /**
+   * Code that runs for each key: sets `a$r` from the score `s$r` and from `seen$r`, which is true if the pair is visible. If
+   * RESCALES, also sets `rescale$r`.
+   */
   readonly ROW_STEP: string;
   /** Code after the loop: sets `term$r`, and the factor `factor$r` by which the weighted sum of values is multiplied. */
   readonly ROW_END: string;

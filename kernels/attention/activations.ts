@@ -42,15 +42,16 @@ export const ATTENTION_CHOICES = {
       zeroBelow0: true,
     }) as ElementwiseActivation,
   },
-  /** The divisor of element-wise weights, given n, the row's number of visible keys; also as WGSL. */
+  /** Maps n, the number of visible keys of a row, to the divisor of the row's element-wise weights; also as WGSL. */
   divide: {
     none: { divisor: (_n: number): number => 1, wgsl: "1f" },
     n: { divisor: (n: number): number => n, wgsl: "n" },
     sqrt_n: { divisor: (n: number): number => Math.sqrt(n), wgsl: "sqrt(n)" },
   },
   /**
-   * The gradient ds_j of a score, given w = w_j and W = sum_k w_k of the activation's Jacobian, da = dL/da_j, and
-   * inner = sum_k w_k da_k / W; also as WGSL. `lateral`: whether it uses off-diagonal entries of the Jacobian, and so inner.
+   * Computes the gradient ds_j of a score from w = w_j and W = sum_k w_k (see `NormalisedActivation`), da = dL/da_j, and
+   * inner = sum_k w_k da_k / W; also as WGSL. `lateral` is true if the gradient uses off-diagonal entries of the Jacobian, and
+   * therefore `inner`.
    */
   backward: {
     exact: {
@@ -64,7 +65,7 @@ export const ATTENTION_CHOICES = {
       scoreGradient: (w: number, W: number, da: number, _inner: number): number => w * (1 - w / W) * da,
       wgsl: "a * (1f - a) * da",
     },
-    /** Straight-through: for visible keys, the gradient of the score is that of the weight. */
+    /** Straight-through estimator: for visible keys, the gradient of the score equals the gradient of the weight. */
     ste: {
       lateral: false,
       scoreGradient: (_w: number, _W: number, da: number, _inner: number): number => da,
@@ -114,6 +115,6 @@ export function attentionNames<Option extends keyof typeof ATTENTION_CHOICES>(
   return names as [AttentionChoice<Option>, ...AttentionChoice<Option>[]];
 }
 
-/** True if this is the name of a row-normalised activation. */
+/** True if `name` is the name of a row-normalised activation. */
 export const isNormalisedName = (name: string): boolean =>
   Object.hasOwn(ACTIVATIONS, name) && ACTIVATIONS[name as AttentionActivation].normalised;

@@ -1,5 +1,5 @@
-// Block masks tell which tiles of the attention matrix are empty, so that kernels skip them, and which are full, so that
-// kernels need not evaluate the mask. They are computed on the host if the mask's tables are known there, else on the device.
+// A block mask marks the tiles of the attention matrix that are empty, which kernels skip, and the tiles that are full, in which
+// kernels need not evaluate the mask. It is computed on the host if the mask's tables are known there, else on the device.
 import { apply, type Op, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal, literalValues } from "../../src/graph/structure.ts";
 import { type Bounds, bounds } from "../expression/bounds.ts";
@@ -50,7 +50,7 @@ export const blockMaskOp: Op<BlockMaskAttrs> = {
   },
 };
 
-/** Computes the block mask on the host, by interval arithmetic on each tile. All tables of the mask must be known there. */
+/** Computes the block mask on the host, by interval arithmetic on each tile. All tables of the mask must be known on the host. */
 function hostBlocks(
   { expression, tables }: Mask,
   shape: readonly number[],
@@ -76,7 +76,7 @@ function hostBlocks(
   return blocks;
 }
 
-/** The block mask of a mask; undefined if there is only one tile, or if no tile is known to be empty or full. */
+/** Returns the block mask of a mask, or undefined if there is only one tile, or if the host finds no empty or full tile. */
 export function blockMask(mask: Mask, sizes: AttentionSizes): Tensor | undefined {
   const { B, T, S, H } = sizes;
   if (T <= BLOCK && S <= BLOCK) return undefined;

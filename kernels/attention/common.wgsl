@@ -1,15 +1,15 @@
-// Shared by the attention kernels: row indices, the visible keys of a query, and the score modifier.
+// Functions that the attention kernels share: row indices, the visible keys of a query, and the score modifier.
 // q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. A query's position among the keys is i + QUERY_OFFSET - KEY_OFFSET.
 
 const MASKED = -1e30f;
 /** The bits of infinity. A pair with the score -infinity is not visible. */
 const INFINITY = 0x7f800000u;
-/** Weights are raised to this value before their logarithm is computed. */
+/** Weights below this value are replaced by it before their logarithm is computed. */
 const TINY = 1e-37f;
 
 fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, T - 1u)) * H + head; }
 fn key_row(batch: u32, j: u32, kv_head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + kv_head; }
-/** The key head that a query head reads. `head_of` returns the member-th query head that reads a key head. */
+/** Returns the key head that a query head reads. `head_of` returns the member-th query head that reads a key head. */
 fn kv_of(head: u32) -> u32 {
   return
 //! insert KEY_HEAD
@@ -20,7 +20,7 @@ fn head_of(kv_head: u32, member: u32) -> u32 {
 //! insert HEAD
   ;
 }
-/** The exclusive end of the range of keys that query i can see. `key_start` returns the start. */
+/** Returns the exclusive end of the range of keys that query i can see; `key_start` returns the start of this range. */
 fn key_limit(i: u32) -> u32 {
   let row = min(i, T - 1u) + QUERY_OFFSET;
 //! if CAUSAL
@@ -40,7 +40,7 @@ fn key_start(i: u32) -> u32 {
   return 0u;
 //! end
 }
-/** The start of the range of queries that can see key j. `query_limit` returns the exclusive end. */
+/** Returns the start of the range of queries that can see key j; `query_limit` returns the exclusive end of this range. */
 fn query_start(j: u32) -> u32 {
 //! if CAUSAL
   return max(j + KEY_OFFSET, QUERY_OFFSET) - QUERY_OFFSET;
@@ -68,7 +68,10 @@ fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
 }
 //! end
 
-/** Whether a pair is visible. `state` is its tile's entry of the block mask: 0 empty, 1 evaluate the mask, 2 full. */
+/**
+ * True if a pair is visible. `state` is the entry of the block mask for the tile of this pair: 1 if the mask must be evaluated, 2
+ * if all pairs of the tile are visible. (Tiles with the entry 0 are empty and skipped.)
+ */
 fn visible(state: u32, batch: u32, head: u32, i: u32, j: u32) -> bool {
   var seen = i < T && j >= key_start(i) && j < key_limit(i);
 //! if HAS_MASK

@@ -38,7 +38,10 @@ export function attentionCpu(
   });
 }
 
-/** Receives a visible pair (row, j): its weight after dropout, its raw score, and the gradient `ds` of its modified score. */
+/**
+ * A function that `forPairs` calls with a visible pair (row, j), the weight of the pair after dropout, its raw score, and the
+ * gradient `ds` of its modified score.
+ */
 export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
 /** Calls `visit` for every visible pair, row by row. A pair with the score -Infinity is not visible. */
@@ -75,7 +78,7 @@ export function forPairs(
   });
 }
 
-/** The gradient of the raw score, given the gradient `ds` of the modified score. */
+/** Returns the gradient of the raw score, given the gradient `ds` of the modified score. */
 function throughModifier(
   { modifierDerivative, tables }: AttentionContext,
   { batch, head, i }: Row,

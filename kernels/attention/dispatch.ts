@@ -43,10 +43,10 @@ const FRAGMENTS = {
 
 const ELEMENTWISE = kernelOf(elementwiseWgsl);
 
-/** Binding of the first extra input (see `extrasOf`). */
+/** Binding number of the first extra input (see `extrasOf`). */
 const FIRST_EXTRA = 10;
 
-/** Description of an attention kernel, the argument of `attentionDispatch`. */
+/** Describes an attention kernel to `attentionDispatch`. */
 export interface Kernel {
   readonly label: string;
   readonly source: string;
@@ -59,15 +59,21 @@ export interface Kernel {
   readonly heads: number;
   /** Number of float32 values that an invocation keeps in registers per row. */
   readonly valuesPerRow: number;
-  /** Maximum number of rows per invocation if `valuesPerRow` is at most 64; proportionally fewer for longer rows. */
+  /** Maximum number of rows per invocation if `valuesPerRow` is at most 64; for larger values it is reduced proportionally. */
   readonly maxRows: number;
-  /** Iterations of an invocation's loop over keys (or queries, if rows are keys); `of` names the sizes in messages. */
+  /**
+   * `count` is the number of iterations of an invocation's loop over keys (or over queries, if the rows are keys). `of` names the
+   * sizes that determine this number, for error messages.
+   */
   readonly iterations: { readonly count: number; readonly of: string };
   /** Number of inputs of the operation that precede its extra inputs. */
   readonly inputs: number;
 }
 
-/** Fields of a kernel whose rows are queries: the number of query rows, and the number of keys that each row loops over. */
+/**
+ * Returns the fields that kernels whose rows are queries have in common: the number of query rows, the number of heads, and the
+ * maximum number of keys that each row loops over.
+ */
 export function overQueries(
   { B, T, S, H }: AttentionSizes,
   { causal, window, symmetric }: AttentionAttrs,
@@ -77,8 +83,8 @@ export function overQueries(
 }
 
 /**
- * Fields of a backward kernel. Its inputs are bound in this order, starting at binding `first`: q, k, v, dz and, where they
- * exist, the row terms and `last` (inner values or delta).
+ * Returns the fields of a backward kernel that describe its inputs. They are bound in this order, starting at binding `first`: q,
+ * k, v, dz and, where they exist, the row terms and `last` (inner values or delta).
  */
 export function gradientInputs(
   { D, DV }: AttentionSizes,
@@ -93,9 +99,9 @@ export function gradientInputs(
 }
 
 /**
- * WGSL functions `load_NAME(at, e)`, which return the e-th vec4f, padded with zeros, of the row of `size` values that starts
- * at offset `at`. If `size` is a multiple of 4, the type `NAME_item` of the buffer's items is vec4f, which a software adapter
- * loads twice as fast as single values.
+ * Returns the WGSL functions `load_NAME(at, e)`. Each of them returns the e-th vec4f of the row of `size` values that starts at
+ * offset `at`; values past the end of the row are 0. If `size` is a multiple of 4, the type `NAME_item` of the buffer's items is
+ * vec4f, which a software adapter loads twice as fast as single values.
  */
 function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   return Object.entries(buffers).map(([name, size]) => {
@@ -121,10 +127,13 @@ const INTEGERS = new Set(["b", "h", "i", "j"]);
 
 const pairCode = (e: Expression): string => toWgsl(inKernel(e), INTEGERS);
 
-/** WGSL expression of type bool for a mask. */
+/** Returns a WGSL expression of type bool for a mask. */
 export const maskCode = (mask: Expression): string => toWgslCondition(inKernel(mask), INTEGERS);
 
-/** Bindings of the extra inputs, which start at input `first`; the code declares them and the functions that use them. */
+/**
+ * Returns the bindings of the extra inputs, which start at input `first`, and WGSL code that declares these inputs and defines
+ * the functions that dropout and expressions call.
+ */
 export function extraBindings(
   attrs: AttentionAttrs,
   first: number,
@@ -141,13 +150,13 @@ export function extraBindings(
   return { bindings, code: [...declared, ...random, WGSL_FUNCTIONS].join("\n") };
 }
 
-/** The WGSL of the activation. */
+/** Returns the WGSL of the activation. */
 export function kernelFor({ activation }: AttentionAttrs): ActivationKernel {
   const definition = ACTIVATIONS[activation];
   return definition.normalised ? definition.kernel : ELEMENTWISE;
 }
 
-/** WGSL of the activation and of the expressions that the kernels insert. */
+/** Returns the WGSL of the activation and of the expressions, keyed by the names by which the kernels insert it. */
 function expressionCode(attrs: AttentionAttrs): Record<string, string> {
   const definition = ACTIVATIONS[attrs.activation];
   const phi = definition.normalised ? undefined : definition.expression;
@@ -170,7 +179,7 @@ function expressionCode(attrs: AttentionAttrs): Record<string, string> {
   };
 }
 
-/** Constants that do not depend on the schedule. */
+/** Returns the constants of the kernels that do not depend on the schedule. */
 export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs): Dispatch["constants"] {
   const { B, T, S, H, HKV, D, DV } = sizes;
   const { p, site } = attrs.dropout;
@@ -216,8 +225,8 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 }
 
 /**
- * Number of rows per invocation: at most `maxRows`, and fewer if a row has more than 64 values. The rows of a head (or of a
- * tile, if there is a block mask) are divided evenly among invocations. On a hardware GPU, which has few registers, each
+ * Returns the number of rows per invocation: at most `maxRows`, and fewer if `valuesPerRow` is more than 64. The rows of a head
+ * (or of a tile, if there is a block mask) are divided evenly among invocations. On a hardware GPU, which has few registers, each
  * invocation computes one row.
  */
 function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, blocks: boolean): number {
@@ -227,7 +236,10 @@ function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, bloc
   return Math.ceil(length / Math.ceil(length / limit));
 }
 
-/** The dispatch of a kernel. Tiles are kept in workgroup memory on a hardware GPU, rows in registers on a software adapter. */
+/**
+ * Returns the dispatch of a kernel. On a hardware GPU, a workgroup shares tiles in workgroup memory; on a software adapter, an
+ * invocation keeps several rows in registers instead.
+ */
 export function attentionDispatch(
   kernel: Kernel,
   sizes: AttentionSizes,
@@ -240,7 +252,8 @@ export function attentionDispatch(
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);
   const [D4, V4] = [Number(constants.D4), Number(constants.V4)];
-  // The tiles of keys and values take at most half of the workgroup memory that every device has; their length divides BLOCK.
+  // The length of a tile divides BLOCK. A tile of keys and values takes at most half of the workgroup memory that every device
+  // has.
   const tile = tiled ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
   const extra = extraBindings(attrs, kernel.inputs);
   return {
@@ -274,7 +287,10 @@ export function attentionDispatch(
   };
 }
 
-/** WGSL of `add_slopes`: adds ds * (d score / d entry) to the gradient of each learned-table entry that a pair looks up. */
+/**
+ * Returns the WGSL function `add_slopes`, which adds ds * (d score / d entry) to the gradient of each learned-table entry that a
+ * pair looks up.
+ */
 export function slopesCode(
   attrs: AttentionAttrs,
   learned: readonly string[],

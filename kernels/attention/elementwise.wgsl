@@ -1,4 +1,4 @@
-// Element-wise activations (see activation.ts). The row term is 1 / divisor, the factor of the row's weights.
+// Element-wise activations (see activation.ts). The row term is 1 / divisor, by which the weights of the row are multiplied.
 //! part WEIGHT
 fn activation(score: f32) -> f32 {
   return
@@ -10,7 +10,7 @@ fn activation_derivative(score: f32) -> f32 {
 //! insert PHI_DERIVATIVE
   ;
 }
-/** The divisor of a row's weights, given n, the row's number of visible keys. */
+/** Returns the divisor of a row's weights, given n, the number of visible keys of the row. */
 fn divisor(n: f32) -> f32 {
   return
 //! insert DIVISOR

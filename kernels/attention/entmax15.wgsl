@@ -1,4 +1,4 @@
-// entmax15 (see entmax15.ts). The row term is tau, which several loops over the keys compute, so that no row of scores need be
+// entmax15 (see entmax15.ts). The row term is tau. Several loops over the keys compute tau, so that no row of scores needs to be
 // stored.
 //! part WEIGHT
 fn weight(score: f32, tau: f32) -> f32 {
@@ -20,7 +20,7 @@ fn share(a: f32) -> f32 { return sqrt(a); }
 //! end
   }
 //! for r in 0..ROWS
-  // Start below the root: at tau the squares sum to 1, so the square for the largest score is at most 1.
+  // The search starts below the root: at the root the squares sum to 1, so the largest score / 2 exceeds the root by at most 1.
   var tau$r = row_max$r - 1f;
   var searching$r = row_max$r > MASKED && !nonfinite$r;
 //! end
@@ -57,8 +57,9 @@ fn share(a: f32) -> f32 { return sqrt(a); }
     }
     searching = false;
 //! for r in 0..ROWS
-    // If all of these keys stay in the support, the solution x of sum (above - x)^2 = 1 is exact; else take a Newton step,
-    // which never overshoots, because the sum is convex. After a long step the solution is inaccurate: iterate once more.
+    // If all keys with above > 0 stay in the support, the solution x of sum (above - x)^2 = 1 is exact; else a Newton step is
+    // taken, which never overshoots, because the sum is convex. If the excess was large, x is inaccurate, so another iteration
+    // follows.
     let excess$r = squares$r - 1f;
     let radicand$r = sum$r * sum$r - count$r * excess$r;
     let root$r = excess$r / (sum$r + sqrt(max(radicand$r, 0f)));

@@ -1,5 +1,5 @@
-// z_i = sum_j a_ij v_j. Each invocation keeps ROWS queries and their sums in registers and loops over the tiles of keys. The
-// code of the activation declares further variables for each row's weights and row term. No T x S matrix is stored.
+// Computes z_i = sum_j a_ij v_j. Each invocation keeps ROWS queries and their sums in registers and loops over the tiles of keys.
+// The code of the activation declares further variables for each row's weights and row term. No T x S matrix is stored.
 @group(0) @binding(0) var<storage, read_write> z: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;

@@ -1,5 +1,5 @@
-// dk_j = scale sum_i ds_ij q_i and dv_j = sum_i a_ij dz_i. Each invocation keeps ROWS keys, their values and both sums in
-// registers. It loops over the query heads that share the key head, and over the queries that see its keys, so that no two
+// Computes dk_j = scale sum_i ds_ij q_i and dv_j = sum_i a_ij dz_i. Each invocation keeps ROWS keys, their values and both sums
+// in registers. It loops over the query heads that share the key head, and over the queries that see its keys, so that no two
 // invocations write the same sum.
 @group(0) @binding(0) var<storage, read_write> dk: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dv: array<f32>;

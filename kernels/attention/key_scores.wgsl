@@ -1,5 +1,5 @@
-// The modified score s of each row and key j, and whether the pair is visible. Keys are read from the buffer, because this code
-// is for loops whose length differs between invocations, which cannot share tiles.
+// Computes the modified score s of each row and key j, and whether the pair is visible. Keys are read from the buffer instead of
+// a shared tile, because invocations whose loops differ in length cannot share tiles.
       let state = block_state(batch, head, first_row / BLOCK, j / BLOCK);
       let k_at = key_row(batch, j, kv_head) * D;
 //! for r in 0..ROWS

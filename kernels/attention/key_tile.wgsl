@@ -1,5 +1,5 @@
-// Prepares the tile of keys that starts at `first`: reads its entry of the block mask into `state`, loads its rows into
-// workgroup memory, and sets its exclusive end.
+// Prepares the tile of keys that starts at `first`: reads the tile's entry of the block mask into `state`, loads the tile into
+// workgroup memory if the kernel is TILED, and sets `end`, the exclusive end of the tile.
     let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
 //! if TILED
     for (var x = lane; x < TILE * D4; x += LANES) {

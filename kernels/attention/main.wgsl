@@ -1,6 +1,6 @@
-// The beginning of the attention kernels. Each invocation computes ROWS rows (queries, or keys in key_gradient.wgsl) of one
-// sample and head. It loops over the range of keys (or queries) that any row from `low` to `high` can see. These are its own
-// rows, or all rows of its workgroup if the workgroup shares tiles.
+// This fragment begins the function `main` of the attention kernels. Each invocation computes ROWS rows (queries, or keys in
+// key_gradient.wgsl) of one sample and head. It loops over the range of keys (or queries) that any row from `low` to `high` can
+// see. The rows from `low` to `high` are the invocation's own rows, or all rows of its workgroup if the workgroup shares tiles.
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(global_invocation_id) id: vec3u,

@@ -9,8 +9,8 @@ import type { Expression, Term } from "../expression/expression.ts";
 
 /**
  * A function that changes the score of a pair, and the tables that it reads. b is the sample, h the head, j the key, and i the
- * position of the query among the keys: its row in the call, plus S - T if the call is aligned "bottom-right". `row` is the
- * row itself, 0 to T - 1.
+ * position of the query among the keys: the query's row in the call, plus S - T if the call is aligned "bottom-right". `row` is
+ * the query's row itself, from 0 to T - 1.
  * @category Attention
  */
 export interface ScoreModifier {
@@ -20,7 +20,8 @@ export interface ScoreModifier {
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** A pair (i, j) of sample b and head h is visible if the expression is not 0. i is as in {@link ScoreModifier}.
+/** A pair (i, j) of sample b and head h is visible if the expression is not 0. i has the same meaning as in
+ * {@link ScoreModifier}.
  * @category Attention */
 export interface Mask {
   /** An expression in `b`, `h`, `i`, `j`, `row` and lookups. */
@@ -33,7 +34,7 @@ export interface Mask {
 export const MODIFIER_NAMES: readonly string[] = ["score", "b", "h", "i", "j", "row"];
 const [SCORE, B, H, I, J, ROW] = MODIFIER_NAMES.map(e.variable);
 
-/** The entry of a tensor at the given indices, as an expression. */
+/** Returns an expression for the entry of a tensor at the given indices. */
 function at(name: string, table: Tensor, ...indices: Term[]): Expression {
   return e.lookup(name, table.shape, ...indices);
 }
@@ -145,7 +146,7 @@ function withTables(expression: Expression, names: ReadonlyMap<string, string>):
   });
 }
 
-/** Applies the modifiers in order: each gets the result of the previous one as its score. */
+/** Returns a modifier that applies the given modifiers in order: each gets the result of the previous modifier as its score. */
 export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
   const { expressions, tables } = merge(modifiers);
   return {
@@ -154,13 +155,13 @@ export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
   };
 }
 
-/** A mask under which a pair is visible if it is visible under all of these masks. */
+/** Returns a mask under which a pair is visible if it is visible under all of the given masks. */
 export function andMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, b, 0)), tables };
 }
 
-/** A mask under which a pair is visible if it is visible under at least one of these masks. */
+/** Returns a mask under which a pair is visible if it is visible under at least one of the given masks. */
 export function orMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, 1, b)), tables };
@@ -177,7 +178,7 @@ export function overRows(expression: Expression, shift: number): Expression {
   });
 }
 
-/** A number, or a tensor [1] or [H] (one value per head), as an expression. */
+/** Returns an expression for a number, or for a tensor [1] or [H] (one value per head). */
 function perHead(name: string, x: Tensor | number): { term: Term; tables: Record<string, Tensor> } {
   if (typeof x === "number") return { term: x, tables: {} };
   if (x.shape.length !== 1) {
@@ -200,15 +201,15 @@ export function scoreBias(b: Tensor | number): ScoreModifier {
   return { expression: e.plus(SCORE, term), tables };
 }
 
-/** Soft capping: c tanh(s / c) (Gemma 2, 2024). */
+/** Caps scores softly: replaces each score s by c tanh(s / c) (Gemma 2, 2024). */
 export function softcap(c: number): ScoreModifier {
   if (!(c > 0)) throw new UserError(`softcap: expected a number above 0, found ${c}.`);
   return { expression: e.times(c, e.tanh(e.over(SCORE, c))), tables: {} };
 }
 
 /**
- * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H. If H is not a power of two, let P be the largest power of two below H: the
- * slopes are those of P heads, followed by every other slope of 2 P heads (Press et al. 2022).
+ * Returns the slopes of ALiBi (Press et al. 2022): 2^(-8 h / H) for h = 1..H. If H is not a power of two, they are the slopes for
+ * P heads, followed by every other slope for 2 P heads, where P is the largest power of two below H.
  */
 export function alibiSlopes(heads: number): number[] {
   const power = 2 ** Math.floor(Math.log2(heads));
@@ -217,7 +218,7 @@ export function alibiSlopes(heads: number): number[] {
   return [...slopes(power), ...more].slice(0, heads);
 }
 
-/** ALiBi: s + slope_h (j - i), with the slopes of `alibiSlopes` (Press et al. 2022). */
+/** Adds the ALiBi bias slope_h (j - i) to scores, with the slopes of `alibiSlopes` (Press et al. 2022). */
 export function alibi(heads: number): ScoreModifier {
   const slopes = literal(Float32Array.from(alibiSlopes(heads)), [heads]);
   const term = e.times(at("alibi", slopes, H), e.minus(J, I));
@@ -227,10 +228,10 @@ export function alibi(heads: number): ScoreModifier {
 /** The causal mask, j <= i. The option `causal` of `attention` is faster. */
 export const causalMask: Mask = { expression: e.atMost(J, I), tables: {} };
 
-/** A mask that shows only learned keys (see the option `extra`). They follow the `sequence` keys that have positions. */
+/** Returns a mask that shows only learned keys (see the option `extra`), which follow the `sequence` keys that have positions. */
 export const extraKeys = (sequence: number): Mask => mask(e.atMost(sequence, J));
 
-/** Hides keys `size` or more positions behind the query and, if `symmetric`, also those `size` or more positions ahead. */
+/** Hides the keys that are at least `size` positions behind the query and, if `symmetric`, at least `size` positions ahead. */
 export function windowMask(
   { size, symmetric }: { readonly size: number; readonly symmetric?: boolean },
 ): Mask {

@@ -31,7 +31,10 @@ import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
 export type { AttentionOptions };
 
-/** Floating-point operations of a kernel that computes `scores` dot products along d and `values` along dv per visible pair. */
+/**
+ * Returns the number of floating-point operations of a kernel that computes, per visible pair, `scores` dot products of length d
+ * and `values` dot products of length dv.
+ */
 export function flops(call: Call<AttentionAttrs>, scores: number, values: number): number {
   const { B, T, S, H, D, DV } = attentionSizes(call.inputs);
   const { causal, window } = call.attrs;
@@ -69,7 +72,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       },
       loads: { q: D, k: D, v: DV },
       valuesPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
-      // Measured on a software adapter: element-wise activations have no running maximum and sum, so two more rows fit.
+      // Element-wise activations have no running maximum and sum, so two more rows fit (measured on a software adapter).
       maxRows: isNormalised(attrs) ? 10 : 12,
       inputs: 3,
     };
@@ -117,7 +120,7 @@ export const attentionOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 1, 1),
 };
 
-/** The dispatch that computes dq and delta, outputs 0 and 3. */
+/** Returns the dispatch that computes dq (output 0) and delta (output 3). */
 function queryGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): Dispatch {
   const sizes = attentionSizes(inputs);
   const read = gradientInputs(sizes, attrs, 1, "inner");
@@ -133,7 +136,7 @@ function queryGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target):
   return attentionDispatch(kernel, sizes, attrs, target);
 }
 
-/** The dispatch that computes dk and dv, outputs 1 and 2, and reads delta. */
+/** Returns the dispatch that reads delta and computes dk (output 1) and dv (output 2). */
 function keyGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): Dispatch {
   const sizes = attentionSizes(inputs);
   const { B, T, S, H, HKV, D, DV } = sizes;
@@ -154,8 +157,8 @@ function keyGradient({ inputs, attrs }: Call<AttentionAttrs>, target: Target): D
 }
 
 /**
- * Outputs: dq [B, T, H, d], dk [B, S, Hkv, d], dv [B, S, Hkv, dv] and, if the gradient is exact, delta [B, H, T]. Inputs:
- * those of `gradientInputs`, the last being the inner values, then the extra inputs.
+ * Outputs: dq [B, T, H, d], dk [B, S, Hkv, d], dv [B, S, Hkv, dv] and, if the gradient is exact, delta [B, H, T]. Inputs: those
+ * that `gradientInputs` lists (with the inner values as `last`), then the extra inputs.
  */
 export const gradientOp: Op<AttentionAttrs> = {
   name: "attention_gradient",
@@ -166,7 +169,7 @@ export const gradientOp: Op<AttentionAttrs> = {
   },
   lower(call, target) {
     const [dq, dk, dv] = call.needed;
-    // The gradients of the keys and of the tables read delta.
+    // The kernels that compute the gradients of the keys and of the tables read delta.
     const queries = dq || isExact(call.attrs) ? [queryGradient(call, target)] : [];
     return { dispatches: [...queries, ...(dk || dv ? [keyGradient(call, target)] : [])] };
   },
@@ -175,7 +178,10 @@ export const gradientOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 2, 1) + (call.needed[1] || call.needed[2] ? flops(call, 2, 2) : 0),
 };
 
-/** Output: flat gradients of the learned tables (see `tableOffsets`). Inputs: those of `gradientInputs`, then the extras. */
+/**
+ * Output: the gradients of all learned tables in one flat array (see `tableOffsets`). Inputs: those that `gradientInputs` lists
+ * (with delta as `last`), then the extra inputs.
+ */
 export const tableGradientOp: Op<TableGradientAttrs> = {
   name: "attention_table_gradient",
   infer: (
@@ -187,7 +193,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
     const { B, H, T, S, D, DV } = sizes;
     const read = gradientInputs(sizes, attrs, 1, "delta");
     const { offsets, size } = tableOffsets(attrs.learned, learnedSpecs(inputs, attrs));
-    // Few slices need little memory, but a software adapter ends an invocation's loops after 65,535 iterations.
+    // Fewer slices need less memory but more iterations each, and a software adapter ends a loop after 65,535 iterations.
     const rows = B * H * T;
     const slices = Math.min(rows, Math.max(target.kind === "gpu" ? 1024 : 64, Math.ceil(rows * S / 50000)));
     const kernel = attentionDispatch(
@@ -232,7 +238,8 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
  * keys of row i. Memory is linear in T and S: neither the forward nor the backward pass stores a [T, S] matrix.
  *
  * The score modifier and the mask are functions of the positions i of the query and j of the key. i is the query's row, plus
- * S - T if `align` or `causal` is "bottom-right"; a call with only the last query then gives the last row of the attention.
+ * S - T if `align` or `causal` is "bottom-right"; with this alignment, a call with only the last query returns the last row of
+ * z.
  *
  * A pair whose modified score is -Infinity is not visible. For a query without visible keys, z is 0 and no gradient flows.
  * Gradients of k and v are summed over the query heads that share them. Learned tables of the modifier get gradients too.

@@ -1,4 +1,4 @@
-// Options of attention, the checks of these options, and the visible keys that follow from them.
+// Options of attention, checks of these options, and the range of keys and the mask that they define.
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { didYouMean, UserError } from "../../src/base/errors.ts";
 import { type Expression, lookupsOf } from "../expression/expression.ts";
@@ -8,7 +8,7 @@ import { ACTIVATIONS, attentionNames } from "./activations.ts";
 import type { AttentionActivation, AttentionChoice } from "./activations.ts";
 import { type AttentionSizes, isApproximated, queryOffset, sumsToOne } from "./sizes.ts";
 
-/** Options of `attention`. The defaults are those of a decoder.
+/** Options of `attention`. The defaults suit a decoder.
  * @category Attention */
 export interface AttentionOptions {
   /** Scale factor of the scores. Default: 1/sqrt(d). */
@@ -22,12 +22,12 @@ export interface AttentionOptions {
    */
   readonly align?: "top-left" | "bottom-right";
   /**
-   * Number of learned keys, which are the last `extra` of the S keys. Every query sees them, regardless of `causal`, `window`
-   * and `mask`. They have no position: bottom-right alignment uses S - extra instead of S. `score` applies to them too, with
-   * j >= S - extra; a modifier that depends on positions should exclude them with `select`. Default: 0.
+   * Number of learned keys, which are the last `extra` of the S keys. Every query sees them, regardless of `causal`, `window` and
+   * `mask`. They have no position: bottom-right alignment uses S - extra instead of S. `score` applies to learned keys too, whose
+   * j is at least S - extra; a modifier that depends on positions should exclude these keys with `select`. Default: 0.
    */
   readonly extra?: number;
-  /** Hides keys `size` or more positions behind the query and, if `symmetric`, also those `size` or more ahead. */
+  /** Hides the keys that are at least `size` positions behind the query and, if `symmetric`, at least `size` positions ahead. */
   readonly window?: { readonly size: number; readonly symmetric?: boolean };
   /** Modifier that is applied to the scores before the activation; combine several with `compose`. */
   readonly score?: ScoreModifier;
@@ -85,10 +85,13 @@ export function checkOptions(
   }
 }
 
-/** The number of values of each variable, keyed by the variable, and the name of that size in messages, for example "T". */
+/** For each variable, the number of values that it can take, and the name of this number in messages, for example "T". */
 export type Letters = Readonly<Record<string, readonly [size: number, letter: string]>>;
 
-/** Checks each dimension of a table that is indexed by b, h, i, j or row alone: its size must be that of the variable. */
+/**
+ * Checks each dimension of a table whose index is only b, h, i, j or row: the size of the dimension must be the number of values
+ * that this variable can take.
+ */
 export function checkTables(what: string, expression: Expression, letters: Letters): void {
   for (const { table, shape, indices } of lookupsOf(expression)) {
     indices.forEach((index, k) => {
@@ -118,7 +121,7 @@ export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   };
   const masks = options.mask ? [options.mask] : [];
   const ranged = [...(causal ? [causalMask] : []), ...(window ? [windowMask(window)] : []), ...masks];
-  // Learned keys would lie outside the range of keys, so causal and window are made part of the mask.
+  // `causal` and `window` limit the range of keys, which could exclude learned keys, so they become part of the mask instead.
   const asMask = extra > 0 && ranged.length > 0;
   return {
     shift: queryOffset(sizes, { bottomRight, extra }),

@@ -1,6 +1,6 @@
-// Computes the weight of a pair and the gradients of its score from the raw score, the saved row term and da = dz . v. Shared
-// by the backward kernels. In the result, `a` is the weight before dropout, `ds` the gradient of the modified score, and `raw`
-// the gradient of the score before the modifier. A pair whose modified score is -infinity is not visible.
+// Computes the weight of a pair and the gradients of its score from the raw score, the saved row term and da = dz . v. The
+// backward kernels share this function. In the result, `a` is the weight before dropout, `ds` the gradient of the modified score,
+// and `raw` the gradient of the score before the modifier. A pair whose modified score is -infinity is not visible.
 struct Pair { a: f32, ds: f32, raw: f32, seen: bool }
 
 fn pair_gradient(in_mask: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
@@ -9,7 +9,7 @@ fn pair_gradient(in_mask: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32,
 //! else
   let s = raw;
 //! end
-  // -s is tested instead of s, so that Mesa rounds these kernels as in earlier versions.
+  // The tests use -s instead of s, because Mesa then rounds the results of these kernels as in earlier versions.
   let n = -s;
 //! if MODIFIES || DIVIDES || NORMALISED && !EXACT
   let seen = in_mask && bitcast<u32>(n) != INFINITY;

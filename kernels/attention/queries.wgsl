@@ -1,5 +1,5 @@
-// The beginning of the kernels whose rows are queries: sets the range of keys to loop over, and loads the scaled queries into
-// registers. MAIN opens the function `main`, and the kernel closes it.
+// This fragment begins the kernels whose rows are queries: it sets the range of keys to loop over, and loads the scaled queries
+// into registers. MAIN opens the function `main`; the kernel that inserts this fragment closes it.
 //! if TILED
 var<workgroup> tile_k: array<vec4f, TILE_K>;
 //! if READS_V

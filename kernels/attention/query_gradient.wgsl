@@ -1,5 +1,5 @@
-// dq_i = scale sum_j ds_ij k_j, with the weights recomputed from q, k and the saved row terms. For the exact gradient of a
-// normalised activation, ds = w (dz . v - delta) with delta_i = dz_i . inner_i; delta is saved for the key gradient.
+// Computes dq_i = scale sum_j ds_ij k_j; the weights are recomputed from q, k and the saved row terms. For the exact gradient of
+// a normalised activation, ds = w (dz . v - delta) with delta_i = dz_i . inner_i; delta is saved for the key gradient.
 @group(0) @binding(0) var<storage, read_write> dq: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;

@@ -1,5 +1,6 @@
 // Row-by-row computation of the attention matrix on the CPU: the visible keys of a row, their scores and weights, and the
-// gradients of the weights. Used by the CPU implementations of the kernels and by the analysis of results from a device.
+// gradients of the weights. The CPU implementations of the kernels use these functions, and so does the analysis of results from
+// a device.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { type Argument, derivative, toFunction, variable } from "../expression/expression.ts";
 import { threefry2x32 } from "../../src/base/random.ts";
@@ -64,7 +65,7 @@ export function contextOf({ sizes, attrs, tables }: ContextInput, seed?: Values)
   };
 }
 
-/** The context of a call whose last inputs are the extra inputs (see `extrasOf`). */
+/** Returns the context of a call whose last inputs are the extra inputs (see `extrasOf`). */
 export function contextOfCall(
   inputs: readonly Values[],
   { inputs: specs, attrs }: Pick<Call<AttentionAttrs>, "inputs" | "attrs">,
@@ -76,7 +77,7 @@ export function contextOfCall(
   return contextOf({ sizes: attentionSizes(specs), attrs, tables }, seed);
 }
 
-/** The visible keys of row i, in order. */
+/** Returns the visible keys of row i in ascending order. */
 function keysOf(
   { sizes, attrs, mask, tables }: AttentionContext,
   batch: number,
@@ -94,7 +95,10 @@ function keysOf(
   return keys;
 }
 
-/** Calls `visit` for every row, head by head, including rows without visible keys. `includes` selects the samples. */
+/**
+ * Calls `visit` for every row, head by head, including rows without visible keys. Only samples for which `includes` returns true
+ * are visited.
+ */
 export function forRows(
   context: AttentionContext,
   visit: (row: Row) => void,
@@ -116,7 +120,7 @@ export function forRows(
   }
 }
 
-/** The dropout factor of a pair, 0 or 1/(1-p), computed from the same random bits as in the kernels. */
+/** Returns the dropout factor of a pair, 0 or 1 / (1 - p), computed from the same random bits as in the kernels. */
 export function dropoutScale(
   { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: AttentionContext,
   row: Row,
@@ -131,7 +135,7 @@ export function dropoutScale(
 
 /** Values of a row, one per visible key in order. The next row overwrites them. */
 export interface RowValues {
-  /** scale q . k, before the modifier. */
+  /** The scores before the modifier, scale * (q . k). */
   readonly raw: Float64Array;
   /** The scores after the modifier, which are the input of the activation. */
   readonly scores: Float64Array;

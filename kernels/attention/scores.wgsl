@@ -1,4 +1,5 @@
-// The score s = scale q . k_j of each row and key j, before the modifier. (The queries are already scaled.)
+// Computes the score s = scale * (q . k_j) of each query row and key j, before the score modifier. The queries in registers are
+// already multiplied by scale.
 //! for r in 0..ROWS
       var s$r = 0f;
 //! end

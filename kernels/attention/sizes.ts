@@ -11,18 +11,20 @@ import {
 /** Attributes of attention. The inputs are q, k and v, followed by the extra inputs in the order of `extrasOf`. */
 export interface AttentionAttrs {
   readonly scale: number;
-  /** Causal: query i sees key j only if j <= i, or j <= i + S - extra - T if `bottomRight`. */
+  /** True if query i sees only the keys j <= i or, if `bottomRight` is set, only the keys j <= i + S - extra - T. */
   readonly causal: boolean;
   readonly bottomRight: boolean;
   /** Number of learned keys: the last `extra` of the S keys, which have no position. */
   readonly extra: number;
-  /** Keys this many or more positions behind the query are hidden; 0: no limit. */
+  /** Keys that are this many or more positions behind the query are hidden; 0 means that there is no limit. */
   readonly window: number;
   /** True if the same limit applies to keys ahead of the query. */
   readonly symmetric: boolean;
   /** Mask over (query, key) pairs: a pair is visible if `causal`, `window` and the mask all allow it. */
   readonly mask: Expression | undefined;
-  /** Shape of the block mask, [B or 1, H or 1, tiles of queries, tiles of keys]; undefined if there is no block mask. */
+  /**
+   * Shape of the block mask, [B or 1, H or 1, number of query tiles, number of key tiles]; undefined if there is no block mask.
+   */
   readonly blocks: readonly number[] | undefined;
   /** The modified score, an expression in `score`, `b`, `h`, `i` (query row), `j` (key) and table lookups. */
   readonly score: Expression;
@@ -55,13 +57,16 @@ export const BLOCK = 32;
 export interface BlockMaskAttrs {
   readonly mask: Expression;
   readonly tables: readonly string[];
-  /** [B, H, tiles along i, tiles along j]; B or H is 1 if the mask does not depend on it. */
+  /** [B or 1, H or 1, tiles along i, tiles along j]; 1 if the mask does not depend on the sample or on the head. */
   readonly shape: readonly number[];
   readonly T: number;
   readonly S: number;
 }
 
-/** The sizes of q [B, T, H, d], k [B, S, Hkv, d] and v [B, S, Hkv, dv]; throws a `UserError` if the shapes contradict. */
+/**
+ * Returns the sizes of q [B, T, H, d], k [B, S, Hkv, d] and v [B, S, Hkv, dv]. Throws a `UserError` if the shapes contradict each
+ * other.
+ */
 export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
   const [B, T, H, D] = q.shape;
   const [, S, HKV] = k.shape;
@@ -79,7 +84,7 @@ export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
 }
 
 /**
- * The bias that "auto" selects for the given number of keys: the activation's `autoBias` (-ln(keys) for sigmoid) if the
+ * Returns the bias that "auto" selects for the given number of keys: the activation's `autoBias` (-ln(keys) for sigmoid) if the
  * weights are not divided, else 0.
  */
 export function autoBias(
@@ -112,7 +117,10 @@ export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activa
   return !definition.normalised && definition.logistic === true && divide === "none";
 }
 
-/** True if the forward pass saves one value per row: the log-sum-exp, tau, or 1 / divisor for an element-wise activation. */
+/**
+ * True if the forward pass saves one value per row, the row term, for the backward pass. The row term is the log-sum-exp of a
+ * softmax, tau of entmax15, or 1 / divisor of an element-wise activation.
+ */
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
 /** True if the backward pass needs delta_i = dz_i . inner_i. */
@@ -120,7 +128,7 @@ export const isExact = (attrs: AttentionAttrs): boolean =>
   isNormalised(attrs) && ATTENTION_CHOICES.backward[attrs.backward].lateral;
 
 /**
- * The function that gives w_j in the Jacobian of a row (see `NormalisedActivation`) for the weight a_j; undefined if the
+ * Returns the function that maps the weight a_j to w_j in the Jacobian of a row (see `NormalisedActivation`), or undefined if the
  * activation is element-wise, or if w = a and W = 1.
  */
 export function shareOf(
@@ -140,7 +148,10 @@ export const keepsInner = (attrs: Pick<AttentionAttrs, "activation">): boolean =
 /** True if there is a score modifier. */
 export const modifies = ({ score }: AttentionAttrs): boolean => score.kind !== "variable";
 
-/** Names of the extra inputs, which follow an operation's other inputs: the dropout seed, the block mask and the tables. */
+/**
+ * Returns the names of the extra inputs, which follow an operation's other inputs: the dropout seed, the block mask and the
+ * tables.
+ */
 export function extrasOf(attrs: AttentionAttrs): string[] {
   return [
     ...(attrs.dropout.p > 0 ? ["seed"] : []),
@@ -149,12 +160,12 @@ export function extrasOf(attrs: AttentionAttrs): string[] {
   ];
 }
 
-/** The extra inputs of a node, in the order of `extrasOf`. */
+/** Returns the extra inputs of a node, in the order of `extrasOf`. */
 export function extraInputs<X extends Spec | Tensor>(inputs: readonly X[], attrs: AttentionAttrs): X[] {
   return inputs.slice(inputs.length - extrasOf(attrs).length);
 }
 
-/** Offset from a query's row to its position (position = row + offset); may be negative. */
+/** Returns the offset from a query's row to the query's position (position = row + offset). The offset may be negative. */
 export const queryOffset = (
   { T, S }: Pick<AttentionSizes, "T" | "S">,
   { bottomRight, extra }: Pick<AttentionAttrs, "bottomRight" | "extra">,

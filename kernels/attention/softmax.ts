@@ -4,8 +4,8 @@ import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import softmaxWgsl from "./softmax.wgsl" with { type: "text" };
 
 /**
- * a_j = e^{s_j} / sum_k e^{s_k}, where the sum is over the row and, if there is one, an extra logit. The row term is the
- * log-sum-exp. In the Jacobian of a row, w = a and W = 1; W includes the weight of the extra logit, whose gradient is 0.
+ * a_j = e^{s_j} / sum_k e^{s_k}, where the sum over k includes the extra logit, if there is one. The row term is the log-sum-exp.
+ * In the Jacobian of a row, w = a and W = 1; W includes the weight of the extra logit, whose gradient is 0.
  *
  * @param firstLogit the extra logit; -Infinity means that there is none
  */

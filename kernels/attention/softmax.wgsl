@@ -2,7 +2,7 @@
 // account for the extra logit. The row term is the log-sum-exp.
 //! part WEIGHT
 fn weight(score: f32, lse: f32) -> f32 {
-  // If a score of the row is NaN, lse is NaN, and so must be every weight; min could return a number.
+  // If a score of the row is NaN, lse is NaN, and every weight must be NaN too; `min` alone could return a number.
   return exp(select(min(score - lse, 0f), lse, is_nan(lse)));
 }
 fn log_weight(a: f32, score: f32, lse: f32) -> f32 { return min(score - lse, 0f); }

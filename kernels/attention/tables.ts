@@ -10,13 +10,16 @@ export interface TableGradientAttrs extends AttentionAttrs {
   readonly learned: readonly string[];
 }
 
-/** The specs of the learned tables among the inputs of an operation. */
+/** Returns the specs of those inputs of an operation that are learned tables. */
 export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs): Spec[] {
   const tables = inputs.slice(inputs.length - attrs.tables.length);
   return attrs.learned.map((name) => tables[attrs.tables.indexOf(name)]);
 }
 
-/** The offset of each learned table in the flat gradient of all; a multiple of 64, so that a view can start there. */
+/**
+ * Returns the offset of each learned table in the flat array of the gradients of all learned tables, and the size of this array.
+ * Each offset is a multiple of 64, so that a view can start there.
+ */
 export function tableOffsets(
   tables: readonly string[],
   specs: readonly Spec[],
@@ -30,7 +33,7 @@ export function tableOffsets(
   return { offsets, size };
 }
 
-/** A lookup in a learned table, and the derivative of the score with respect to the entry. */
+/** A lookup in a learned table, and the derivative of the score with respect to the entry that the lookup reads. */
 export interface TableSlope {
   readonly lookup: Lookup;
   /** Index of the table among the learned tables. */
@@ -39,7 +42,7 @@ export interface TableSlope {
   readonly derivative: Expression;
 }
 
-/** All lookups in learned tables that a score contains. */
+/** Returns all lookups in learned tables that a score contains, each with the derivative of the score. */
 export function tableSlopes(score: Expression, learned: readonly string[]): TableSlope[] {
   return lookupsOf(score).filter(({ table }) => learned.includes(table)).map((lookup) => {
     const ofEntry = replace(score, (x) => {

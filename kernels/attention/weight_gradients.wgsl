@@ -1,4 +1,4 @@
-// For each query row: da = dz . v_j, times the dropout factor of the pair (row, j).
+// Computes da = dz . v_j for each query row, multiplied by the dropout factor of the pair (row, j).
 //! for r in 0..ROWS
       var da$r = 0f;
 //! end

@@ -1,4 +1,5 @@
-// Statistics of attention matrices on the CPU, computed row by row from their definitions. The kernels are tested against it.
+// Statistics of attention matrices on the CPU, computed row by row from their definitions. The kernels are tested against this
+// implementation.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { contextOfCall, forRows, rowValues, seenRow, weights } from "../attention/rows.ts";
 import { isBernoulli, queryOffset } from "../attention/sizes.ts";

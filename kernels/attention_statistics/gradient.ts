@@ -18,7 +18,7 @@ import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** Accumulators on the CPU over the finite entries of a gradient matrix; `nonfinite` counts its other entries. */
+/** Accumulators on the CPU over the finite entries of a gradient matrix; `nonfinite` counts the other entries. */
 interface CountedGradient extends Average {
   absmax: number;
   squares: number;
@@ -27,7 +27,7 @@ interface CountedGradient extends Average {
 
 /**
  * A statistic of a gradient matrix: `column` returns its WGSL expression, `wasm` its value in WebAssembly, and `head` its value
- * on the CPU. `ofAll` is true if it covers all pairs, not only those with a finite gradient.
+ * on the CPU. `ofAll` is true if the statistic covers all pairs, not only the pairs with a finite gradient.
  */
 interface OfMatrix {
   readonly column: (x: AttentionMatrix) => string;
@@ -66,7 +66,10 @@ const OF_MATRIX: Readonly<Record<string, OfMatrix>> = {
   },
 };
 
-/** The columns: for each matrix the statistics of pairs with a finite gradient, then for each matrix those of all pairs. */
+/**
+ * The columns: first, for each matrix, the statistics over the pairs with a finite gradient; then, for each matrix, the
+ * statistics over all pairs.
+ */
 const COLUMNS = [undefined, true].flatMap((ofAll) =>
   MATRICES.flatMap((x) =>
     Object.entries(OF_MATRIX).flatMap(([name, of]) => of.ofAll === ofAll ? [{ x, name, of }] : [])
@@ -119,7 +122,7 @@ function gradientStatisticsCpu(
   (out as Floats).set(heads.flatMap((head) => COLUMNS.map(({ x, of }) => of.head(head[x]))));
 }
 
-/** Output: statistics [H, columns]. Inputs: those of `gradientInputs`, then the extra inputs of the attention. */
+/** Output: statistics [H, columns]. Inputs: those that `gradientInputs` lists, then the extra inputs of the attention. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
   early: true,

@@ -1,5 +1,5 @@
-// Sums for the statistics of the gradients of pattern and scores. Each invocation keeps ROWS queries and the corresponding
-// rows of z and dz in registers, loops over the tiles of keys, and recomputes dA = dz . v and ds as the backward kernels do.
+// Computes the sums for the statistics of dL/dpattern and dL/dscores. Each invocation keeps ROWS queries and the corresponding
+// rows of dz in registers, loops over the tiles of keys, and recomputes dA = dz . v and ds as the backward kernels do.
 @group(0) @binding(0) var<storage, read_write> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;

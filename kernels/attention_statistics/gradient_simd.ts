@@ -1,5 +1,5 @@
-// Statistics of dL/dpattern and dL/dscores in WebAssembly. A block recomputes the scores s and the products dA = dz . v for a
-// tile of query rows, and from them ds as in the backward pass. It writes one record of sums to the scratch buffer.
+// Statistics of dL/dpattern and dL/dscores in WebAssembly. For a tile of query rows, a block recomputes the scores s and the
+// products dA = dz . v, and computes ds from them as in the backward pass. It writes one record of sums to the scratch buffer.
 import { element, f32x4, f64, type Func, type I32, i32, loadSplat } from "../../src/wasm/mod.ts";
 import { type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Simd } from "../../src/graph/simd.ts";
@@ -19,13 +19,13 @@ import { type AttentionStatistic, wasmColumns } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** The sums in a record, for both matrices. */
+/** The sums that a record holds for each of the two matrices. */
 const RECORD: RecordOfSums = {
   names: MATRICES.flatMap((x) => [x, `${x}_squares`, `${x}_pairs`, `${x}_nonfinite`, `${x}_absmax`]),
   largest: MATRICES.map((x) => `${x}_absmax`),
 };
 
-/** Sums over a row of a gradient matrix. */
+/** Creates the local variables for the sums over a row of a gradient matrix. */
 function gradientSums(f: Func) {
   const [finite, others] = [vectorCount(f), vectorCount(f)];
   const moments = vectorSum(f, { squares: true });
@@ -51,13 +51,13 @@ function gradientSums(f: Func) {
   };
 }
 
-/** dA = dz . v, times the dropout factors. */
+/** The products dA = dz . v, multiplied by the dropout factors. */
 const weightGradients = ({ DV }: AttentionSizes): Product => ({
   ...{ x: 3, y: 2, size: DV, scale: 1 },
   kept: (products, { keep }, j) => keep ? f32x4.mul(products, keep(j)) : products,
 });
 
-/** Adds the rows of a tile to the sums. */
+/** Writes the code that adds the rows of a tile to the sums. */
 function addTile(f: Func, tile: Tile, sums: Sums): void {
   const { call: { sizes: { T, H, DV }, attrs }, b, h, inputs } = tile;
   const saved = hasRowTerm(attrs) ? f.let(element(inputs[4], tile.index, 4 * T)) : undefined;
@@ -82,8 +82,8 @@ function addTile(f: Func, tile: Tile, sums: Sums): void {
 }
 
 /**
- * The statistics of a call. Inputs: q, k, v, dz, the row terms and the inner values if the gradient uses them, and the extra
- * inputs of the attention.
+ * Returns the phases that compute the statistics of a call, or undefined if the activation has no WebAssembly code. Inputs: q, k,
+ * v, dz, the row terms and the inner values if the gradient uses them, and the extra inputs of the attention.
  */
 export function gradientStatisticsSimd(
   { inputs, attrs }: Call<AttentionAttrs>,

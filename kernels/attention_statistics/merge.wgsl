@@ -12,7 +12,7 @@ fn among(x: f32, n: f32) -> u32 { return select(NONE, bitcast<u32>(x), n > 0f); 
 fn mean(sum: f32, n: f32) -> u32 { return among(sum / max(n, 1f), n); }
 fn root_mean(squares: f32, n: f32) -> u32 { return among(sqrt(squares / max(n, 1f)), n); }
 
-/** The m2 of the union of two groups of n and m values, given the sum and the m2 of each group. */
+/** Returns the m2 of the union of two groups of n and m values, given the sum and the m2 of each group. */
 fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f32 {
   let delta = sum_m / max(m, 1f) - sum_n / max(n, 1f);
   return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;
@@ -39,7 +39,10 @@ fn combine(a: Sums, b: Sums) -> Sums {
 const LARGE = 0x1p+80f;
 const SMALL = 0x1p-80f;
 
-/** sqrt(sum a^2) of a record. The norms of its ordinary, small and large weights are divided by the largest of them first. */
+/**
+ * Returns sqrt(sum a^2) of a record. The norms of its ordinary, small and large weights are divided by the largest of these three
+ * norms before they are squared.
+ */
 fn norm_of(sums: Sums) -> f32 {
   let norms = vec3f(sqrt(sums.squares), sqrt(sums.small_squares) * SMALL, sqrt(sums.large_squares) * LARGE);
   let largest = max(max(norms.x, norms.y), norms.z);
@@ -68,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     total = combine(total, part);
   }
 //! if !GRADIENT
-  // The norm of each sample is computed from all its records.
+  // The norm of each sample is computed from all records of this sample.
   for (var b = lane; b < BATCH; b += LANES) {
     var sample = Sums();
     for (var tile = 0u; tile < TILES; tile++) {

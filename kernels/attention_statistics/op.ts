@@ -38,7 +38,10 @@ const ROW_SUMS = recordCode("RowSums", "added_row", [
   ...new Set(statisticsWgsl.match(/(?<=(total|tile)\$r\.)\w+/g)),
 ]);
 
-/** WGSL of a struct of f32 fields and of a function that adds two such structs, except for fields in `merged`. */
+/**
+ * Returns the WGSL of a struct of f32 fields, and of a function that adds all fields of two such structs except those in
+ * `merged`.
+ */
 function recordCode(
   record: string,
   added: string,
@@ -57,7 +60,9 @@ function recordCode(
   ].join("\n");
 }
 
-/** WGSL of the struct of sums over rows that the expressions of the columns reference, and the number of its fields. */
+/**
+ * Returns the WGSL of the struct of sums to which the expressions of the columns refer, and the number of fields in this struct.
+ */
 export function sumsCode(
   columns: readonly string[],
   merged: readonly string[],
@@ -67,7 +72,7 @@ export function sumsCode(
   const names = [...new Set([...inColumns, ...others])];
   const code = [
     recordCode("Sums", "added", names, merged),
-    // Tests the bits, because a compiler may assume that NaN and infinity do not occur.
+    // The bits are tested, because a compiler may assume that NaN and infinity do not occur.
     "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
     // A pair that is not visible has the score -infinity.
     "fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }",
@@ -75,10 +80,13 @@ export function sumsCode(
   return { code: code.join("\n"), count: names.length };
 }
 
-/** The sizes, from q and k only, because the statistics do not depend on the values v. */
+/** Returns the sizes, computed from q and k only, because the statistics do not depend on the values v. */
 const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
 
-/** The scratch buffer and the dispatches: `rows`, which writes one record of sums per tile and head, then the merge kernel. */
+/**
+ * Returns the scratch buffer and two dispatches: `rows`, which writes one record of sums per tile and head, then the merge
+ * kernel.
+ */
 export function lowerSums(
   rows: Dispatch,
   { B, H }: AttentionSizes,
@@ -123,7 +131,9 @@ export function lowerSums(
   };
 }
 
-/** Output: statistics [H, columns]. Inputs: q, k, the row terms if the attention saves them, then its extra inputs. */
+/**
+ * Output: statistics [H, columns]. Inputs: q, k, the row terms if the attention saves them, then the attention's extra inputs.
+ */
 export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   name: "attention_statistics",
   early: true,
@@ -143,8 +153,8 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       loads: { q: D, k: D },
       valuesPerRow: D + 32,
       maxRows: 8,
-      // The visible keys of a row must be counted before its small weights. This takes one more loop over the keys if there is
-      // a mask, and one if there is a modifier, which may hide keys by a score of -infinity.
+      // The visible keys of a row must be counted before its small weights. This takes one more loop over the keys if there is a
+      // mask, and another loop if there is a modifier, which may hide keys by a score of -infinity.
       iterations: {
         ...iterations,
         count: iterations.count * (1 + Number(attrs.mask !== undefined) + Number(modifies(attrs))),
@@ -172,7 +182,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   flops: (call) => flops({ ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] }, 1, 0),
 };
 
-/** The `attention` node that computed z; z may be a view of its output with the same size. */
+/** Returns the `attention` node that computed z. z may be the output of this node, or a view of the output with the same size. */
 export function attentionNode(what: string, z: Tensor): Tensor["node"] {
   let { node, index } = z;
   while (node.op.role === "view" && sizeOf(node.inputs[0]) === sizeOf(z)) ({ node, index } = node.inputs[0]);
@@ -183,12 +193,12 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
 }
 
 /**
- * Statistics of the attention pattern of z = attention(...), one row of {@link ATTENTION_STATISTICS} per head. The pattern A
- * (before dropout) is recomputed row by row from q, k and the saved row terms, so memory stays linear in T.
+ * Computes statistics of the attention pattern A (before dropout) of z = attention(...): one row of {@link ATTENTION_STATISTICS}
+ * per head. A is recomputed row by row from q, k and the saved row terms, so memory stays linear in T.
  *
  * @param z output of `attention`, [B, T, H, dv] or reshaped
- * @param options.repeated length L, if the input repeats a random sequence of L tokens; adds the columns
- *   {@link REPEATED_STATISTICS}
+ * @param options.repeated the number L of tokens after which the input repeats, if the input is a repeated random sequence; adds
+ *   the columns {@link REPEATED_STATISTICS}
  * @returns f32 [H, statistics]
  * @throws {UserError} if z is not an output of `attention`, or `repeated` is not an integer from 1 to S - 1
  *

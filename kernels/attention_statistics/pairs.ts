@@ -1,5 +1,6 @@
-// The pairs of a tile of query rows and their keys in WebAssembly. As in attention itself, query rows are multiplied by packed
-// keys, and the products are kept in the thread's own memory. The score of a pair that is not visible is -Infinity.
+// WebAssembly code that visits the pairs of a tile of query rows and the keys that they see. As in attention itself, query rows
+// are multiplied by packed keys, and the products are kept in the thread's own memory. The score of a pair that is not visible is
+// -Infinity.
 import { element, type Func, type I32, i32, i32x4, int } from "../../src/wasm/mod.ts";
 import { lanes, load, type Local, type V128, v128 } from "../../src/wasm/mod.ts";
 import type { Phase } from "../../src/graph/simd.ts";
@@ -13,7 +14,7 @@ const LANES = lanes([0, 1, 2, 3]);
 /** Number of rows that are multiplied at once, and number of keys that a block packs. */
 const [GROUP, PACKED] = [6, 64];
 
-/** Dot products of each query row with the rows of the keys that it can see, such as q . k. */
+/** Dot products, such as q . k, of each query row with one row for each key that the query can see. */
 export interface Product {
   /** Index of the input with the query rows, [B, T, H, size]. */
   readonly x: number;
@@ -26,7 +27,7 @@ export interface Product {
   readonly kept: (products: V128, points: ReturnType<typeof pointsOf>, j: I32) => V128;
 }
 
-/** The scores of pairs; a pair that is not visible has the score -Infinity. */
+/** Returns the product that computes the scores of pairs; a pair that is not visible has the score -Infinity. */
 export const scoresOf = ({ sizes: { D }, attrs: { scale } }: AttentionCall): Product => ({
   ...{ x: 0, y: 1, size: D, scale },
   kept(products, points, j) {
@@ -35,11 +36,14 @@ export const scoresOf = ({ sizes: { D }, attrs: { scale } }: AttentionCall): Pro
   },
 });
 
-/** Number of elements of the packed keys of a product. */
+/** Returns the number of elements of the packed keys of a product. */
 export const packedElements = ({ B, S, HKV }: AttentionSizes, { size }: Product): number =>
   B * HKV * upTo(S, 8) * upTo(size, 4);
 
-/** Packs the keys of all products into the scratch buffers from index `first` on, whose sizes are `packedElements`. */
+/**
+ * Returns the phase that packs the keys of all products into scratch buffers, one buffer of `packedElements` elements per
+ * product, starting at the buffer with index `first`.
+ */
 export function packPhase(
   label: string,
   { B, S, HKV }: AttentionSizes,
@@ -70,10 +74,12 @@ export function packPhase(
   };
 }
 
-/** Bytes of an array over the keys. Its padding makes successive arrays start in different sets of the cache. */
+/**
+ * Returns the size in bytes of an array with one entry per key. Padding makes successive arrays start in different cache sets.
+ */
 export const arrayBytes = ({ S }: AttentionSizes): number => 4 * (upTo(S, 8) + 16);
 
-/** Rows per tile: a multiple of GROUP, such that a tile has several thousand pairs. */
+/** Returns the number of rows per tile, a multiple of GROUP. It is chosen so that a tile has several thousand pairs. */
 export function rowsOfTile({ T, S }: AttentionSizes): number {
   const tiles = Math.ceil(T / Math.max(12, Math.min(66, Math.floor(8192 / S))));
   return upTo(Math.ceil(T / tiles), GROUP);
@@ -86,7 +92,7 @@ export interface Tile {
   readonly h: Local<"i32">;
   /** The head's index among the B H heads of all samples. */
   readonly index: I32;
-  /** The first row, and the number of rows. Rows from T on do not exist. */
+  /** The first row of the tile, and the number of rows. The rows from T on do not exist. */
   readonly first: Local<"i32">;
   readonly rows: number;
   readonly products: readonly Product[];
@@ -99,29 +105,35 @@ export interface Tile {
   readonly arrays: number;
 }
 
-/** Number of elements of a tile's copy of the query rows of a product. */
+/** Returns the number of elements of a tile's copy of a product's query rows. */
 const copyElements = (rows: number, { size }: Product): number => rows * upTo(size, 8);
 
-/** Elements of memory for the pairs of a tile: row copies, a vector for `rowCopy`'s flag (which is not read), and arrays. */
+/**
+ * Returns the number of elements of memory that the pairs of a tile need: the copies of the query rows, a vector for the flag of
+ * `rowCopy` (which is not read), and the arrays.
+ */
 export const pairElements = (
   sizes: AttentionSizes,
   { rows, products, arrays }: Pick<Tile, "rows" | "products" | "arrays">,
 ): number =>
   products.reduce((sum, of) => sum + copyElements(rows, of), rows * arrays * arrayBytes(sizes) / 4 + 4);
 
-/** A query row. Its arrays follow each other in memory, those of the products first. */
+/** A query row. The arrays of the row follow each other in memory, the arrays of the products first. */
 export interface QueryRow {
   readonly i: I32;
-  /** The range of its keys, rounded to whole vectors: from `start` up to, but not including, `end`. */
+  /** The range of keys that the row can see, extended to whole vectors: from `start` up to, but not including, `end`. */
   readonly start: I32;
   readonly end: I32;
-  /** Address of the entry of key 0 in the first array; array k is k `arrayBytes` further on. */
+  /** Address of the entry of key 0 in the first array. Array k begins k * `arrayBytes` bytes later. */
   readonly memory: I32;
-  /** The value of `kept` of each product for keys j to j + 3, whose entries in the first array begin at `at`. */
+  /**
+   * Returns what the `kept` of each product computes for keys j to j + 3. The entries of these keys in the first array begin at
+   * the address `at`.
+   */
   readonly kept: (at: I32, j: I32) => Local<"v128">[];
 }
 
-/** Computes the products and writes them to the arrays of all rows. */
+/** Writes the code that computes the products and stores them in the arrays of all rows. */
 function writeProducts(f: Func, tile: Tile, count: I32, arrays: I32): void {
   const { call, call: { sizes, sizes: { T, S, H, HKV } }, b, h, first, rows, inputs } = tile;
   const bytes = arrayBytes(sizes);
@@ -146,7 +158,10 @@ function writeProducts(f: Func, tile: Tile, count: I32, arrays: I32): void {
   });
 }
 
-/** Writes a loop over the rows of a tile that have at least one key in range. Their products are in memory. */
+/**
+ * Writes a loop over the rows of a tile that have at least one key in range. The products of all rows are computed before the
+ * loop.
+ */
 export function forRows(f: Func, tile: Tile, visit: (row: QueryRow) => void): void {
   const { call, call: { sizes, attrs }, b, h, first, rows, products, inputs } = tile;
   const extras = inputs.slice(inputs.length - extrasOf(attrs).length);
@@ -168,7 +183,10 @@ export function forRows(f: Func, tile: Tile, visit: (row: QueryRow) => void): vo
   });
 }
 
-/** Writes a loop over a row's keys, four at a time: `visit` gets the address of their entries in the first array, and key j. */
+/**
+ * Writes a loop over the keys of a row, four at a time. `visit` gets the address of the four entries in the first array, and the
+ * index j of the first of these keys.
+ */
 export function forKeys(
   f: Func,
   { memory, start, end }: QueryRow,
@@ -181,5 +199,5 @@ export function forKeys(
   });
 }
 
-/** The indices of keys j to j + 3. */
+/** Returns the vector of the indices j to j + 3. */
 export const keysFrom = (j: I32): V128 => i32x4.add(i32x4.splat(j), LANES);

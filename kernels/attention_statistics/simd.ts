@@ -38,18 +38,21 @@ const RECORD: RecordOfSums = {
 
 const LOWEST = -3.4028234663852886e38;
 
-/** A call, and the local variables of a block. */
+/** The call of which a block computes a part, and the block's sums and sizes. */
 interface Block {
   readonly sizes: AttentionSizes;
   readonly attrs: StatisticsAttrs;
   readonly sums: Sums;
   /** Distance in bytes from a score to the corresponding weight. */
   readonly weights: number;
-  /** Rows of the block. */
+  /** Number of rows of the block, rounded up to a multiple of 4. */
   readonly rows: number;
 }
 
-/** Statistics of the scores of a row: the numbers of visible keys and of finite scores, and sums over the finite scores. */
+/**
+ * Returns statistics of the scores of a row: the number of visible keys, the number of finite scores, and sums and maxima over
+ * the scores.
+ */
 function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
   const [seen, finite] = [vectorCount(f), vectorCount(f)];
   const [highest, placed] = [f.let(f32x4.splat(-Infinity)), f.let(f32x4.splat(-Infinity))];
@@ -78,8 +81,8 @@ function sumsOfScores(f: Func, row: QueryRow, { sizes, attrs }: Block) {
 }
 
 /**
- * -a ln a - (1 - a) ln(1 - a), where a is the sigmoid of the score s. ln(1 - a) is ln a - s, or a series for small a, where the
- * difference would be inaccurate.
+ * Returns -a ln a - (1 - a) ln(1 - a), where a is the sigmoid of the score s. ln(1 - a) is computed as ln a - s or, for small a,
+ * for which this difference would be inaccurate, from a series.
  */
 function bernoulliEntropy(a: V128, logA: V128, s: V128): V128 {
   const series = [0.25, 1 / 3, 0.5, 1].reduce<V128>((sum, c) => f32x4.madd(a, sum, c), f32x4.splat(0));
@@ -92,7 +95,7 @@ function bernoulliEntropy(a: V128, logA: V128, s: V128): V128 {
   return f32x4.nmadd(a, logA, f32x4.mul(f32x4.sub(a, 1), logOther));
 }
 
-/** Computes and stores the weights of a row with n visible keys, and sums over them. */
+/** Writes the code that computes and stores the weights of a row with n visible keys, and returns sums over these weights. */
 function sumsOfWeights(
   f: Func,
   row: QueryRow,
@@ -134,7 +137,7 @@ function sumsOfWeights(
   return { mass, logs, distance, learned, bernoulli, highest, small, infinite };
 }
 
-/** The first key from `start` on with a score of at least `bound`. Such a key must exist. */
+/** Returns the first key from `start` on with a score of at least `bound`. Such a key must exist. */
 function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"> {
   const [at, found] = [f.let(element(memory, start)), f.local("i32")];
   const least = f.let(f32x4.splat(bound));
@@ -145,7 +148,7 @@ function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"
   return f.let(i32.add(i32.shrU(i32.sub(at, memory), 2), i32.ctz(found)));
 }
 
-/** Adds a row with finite weights to the sums, except to those of the entropy (see `addEntropies`). */
+/** Writes the code that adds a row with finite weights to all sums except those of the entropy (see `addEntropies`). */
 function countRow(
   f: Func,
   row: QueryRow,
@@ -158,7 +161,7 @@ function countRow(
   const position = f.let(i32.add(row.i, queryOffset(sizes, attrs)));
   const { start } = row;
   const span = f.let(i32.sub(row.end, start));
-  /** The weight of a key that has a position; 0 if the key is not visible. */
+  /** Returns the weight of a key that has a position, or 0 if the key is not visible. */
   const weightOf = (key: I32): F64 => {
     const j = f.let(key);
     const isThere = f.let(i32.and(i32.ltU(i32.sub(j, start), span), i32.ltU(j, sequence)));
@@ -205,7 +208,7 @@ function countRow(
   add("score_max", f64.promote(highest));
 }
 
-/** The key with the largest weight among the keys that have a position; the first of them if several weights are equal. */
+/** Returns the key with the largest weight among the keys that have a position, and the first such key if there are several. */
 function argmaxOf(f: Func, row: QueryRow, placed: F32, { activation }: StatisticsAttrs): I32 {
   const definition = ACTIVATIONS[activation];
   const zeroBelow0 = !definition.normalised && definition.zeroBelow0 === true;
@@ -214,7 +217,10 @@ function argmaxOf(f: Func, row: QueryRow, placed: F32, { activation }: Statistic
   return firstKey(f, row, bound);
 }
 
-/** Adds up the entropies. Three columns hold the mass, the sum of a ln a and the number of visible keys of each row. */
+/**
+ * Writes the code that adds the entropies of all rows to the sums. Three columns in memory hold the mass, the sum of a ln a and
+ * the number of visible keys of each row.
+ */
 function addEntropies(f: Func, columns: I32, rows: number, { add }: Sums): void {
   const [entropies, ratios, keys] = [vectorSum(f), vectorSum(f), vectorSum(f)];
   f.loop(columns, f.let(i32.add(columns, 4 * rows)), 16, (at) => {
@@ -232,7 +238,7 @@ function addEntropies(f: Func, columns: I32, rows: number, { add }: Sums): void 
   add("effective_keys", keys.sum);
 }
 
-/** Writes the code for a row: it computes the scores, the weights (if they can be finite) and the sums. */
+/** Writes the code for a row, which computes the scores, the weights (if they can be finite) and the sums. */
 function statisticsOfRow(
   f: Func,
   row: QueryRow,
@@ -263,7 +269,7 @@ function statisticsOfRow(
   });
 }
 
-/** Adds the rows of a tile to the sums. */
+/** Writes the code that adds the rows of a tile to the sums. */
 function addTile(f: Func, tile: Tile, sums: Sums): void {
   const { first, index, call: { sizes }, inputs } = tile;
   const attrs = tile.call.attrs as StatisticsAttrs;
@@ -278,7 +284,10 @@ function addTile(f: Func, tile: Tile, sums: Sums): void {
   addEntropies(f, columns, rows, sums);
 }
 
-/** The statistics of a call. Inputs: q, k, the row terms if the attention saves them, and the attention's extra inputs. */
+/**
+ * Returns the phases that compute the statistics of a call, or undefined if the activation has no WebAssembly code. Inputs: q, k,
+ * the row terms if the attention saves them, and the attention's extra inputs.
+ */
 export function statisticsSimd({ inputs: [q, k], attrs }: Call<StatisticsAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes([q, k, k]), attrs };

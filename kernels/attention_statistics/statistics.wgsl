@@ -1,5 +1,5 @@
-// Sums for the statistics of an attention matrix. Each invocation keeps ROWS queries in registers, loops over the tiles of
-// keys that these queries see, recomputes the weights from q, k and the saved row terms, and writes one record of sums.
+// Computes the sums for the statistics of an attention matrix. Each invocation keeps ROWS queries in registers, loops over the
+// tiles of keys that these queries see, recomputes the weights from q, k and the saved row terms, and writes one record of sums.
 @group(0) @binding(0) var<storage, read_write> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;
@@ -13,7 +13,10 @@
 
 const LOWEST = -0x1.fffffep+127f;
 
-/** -a ln a - (1 - a) ln(1 - a), given log_a = ln a. For small a, ln(1 - a) is a series, because 1 - a would be inaccurate. */
+/**
+ * Returns -a ln a - (1 - a) ln(1 - a), given log_a = ln a. For small a, ln(1 - a) is computed from a series, because 1 - a would
+ * be inaccurate.
+ */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   let complement = 1f - a;
   let series = -a * (1f + a * (0.5f + a * (0.33333333f + a * 0.25f)));
@@ -23,14 +26,14 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 //! if UNBOUNDED
 alias Squares = vec3f;
 /**
- * The square of a weight, in one of three components: the first holds it unscaled, the second times 2^160 if it would
- * underflow, the third times 2^-160 if it would overflow.
+ * Returns the square of a weight in one of three components: unscaled in the first, multiplied by 2^160 in the second if it could
+ * underflow, or multiplied by 2^-160 in the third if it could overflow. The other components are 0.
  */
 fn squares_of(a: f32) -> vec3f {
   let bits = bitcast<u32>(a);
   let is_small = bits < 0x2b800000u;
   let is_large = bits > 0x53800000u && bits < 0x7f800000u;
-  // Scaled on the bits, because a compiler may move a factor out of the sum.
+  // The bits are scaled, because a compiler may move a factor out of the sum.
   let x = bitcast<f32>(select(select(bits, bits - 0x28000000u, is_large), bits + 0x28000000u, is_small && bits >= 0x00800000u));
   let square = x * x;
   return vec3f(select(square, 0f, is_small || is_large), select(0f, square, is_small), select(0f, square, is_large));
@@ -50,7 +53,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 //! end
 
-  // The number of keys that each row sees through the mask, and the first such key.
+  // Computes the number of keys that each row sees through the mask, and the first of these keys.
 //! if HAS_MASK
 //! for r in 0..ROWS
   var in_mask$r = 0f;

@@ -8,16 +8,19 @@ import type { Phase, Simd } from "../../src/graph/simd.ts";
 import type { AttentionCall } from "../attention/simd/points.ts";
 import { packedElements, packPhase, pairElements, type Product, rowsOfTile, type Tile } from "./pairs.ts";
 
-/** Returns a sum of a head, given its name. */
+/** Returns the sum with the given name, for one head. */
 export type SumsByName = (name: string) => F64;
 
-/** The mean of n values with the given sum; NaN if n is 0. */
+/** Returns the mean of n values with the given sum, or NaN if n is 0. */
 export const mean = (sum: F64, n: F64): F64 => f64.div(sum, n);
 
-/** x, a statistic of n entries; NaN if n is 0. */
+/** Returns x, which is a statistic of n entries, or NaN if n is 0. */
 export const among = (x: F64, n: F64): F64 => select(f64.gt(n, 0), x, double(NaN));
 
-/** The standard deviation (population) of n values, from their sum and the sum of their squares; NaN if n is 0. */
+/**
+ * Returns the standard deviation (population) of n values, computed from their sum and the sum of their squares, or NaN if n is
+ * 0.
+ */
 export function deviation(sum: F64, squares: F64, n: F64): F64 {
   const variance = f64.sub(mean(squares, n), f64.mul(mean(sum, n), mean(sum, n)));
   return f64.sqrt(f64.max(variance, 0));
@@ -33,10 +36,10 @@ export interface VectorSum {
   readonly squares: F64;
 }
 
-/** The sum of the two lanes. */
+/** Returns the sum of the two lanes of x. */
 const total = (x: V128): F64 => f64.add(f64x2.lane(x, 0), f64x2.lane(x, 1));
 
-/** A new running sum, initially 0. */
+/** Creates a running sum that is initially 0. */
 export function vectorSum(f: Func, { squares = false } = {}): VectorSum {
   const [sum, square] = [f.let(f64x2.splat(0)), f.let(f64x2.splat(0))];
   return {
@@ -52,7 +55,7 @@ export function vectorSum(f: Func, { squares = false } = {}): VectorSum {
   };
 }
 
-/** Counts the lanes that are all ones in the masks passed to `add`. */
+/** Creates a counter of the lanes that are all ones in the masks passed to `add`. */
 export function vectorCount(f: Func): { add(mask: V128): void; readonly count: I32 } {
   const n = f.let(i32x4.splat(0));
   const lane = (k: number): I32 => i32x4.lane(n, k);
@@ -62,13 +65,13 @@ export function vectorCount(f: Func): { add(mask: V128): void; readonly count: I
   };
 }
 
-/** The largest of four floats that are not NaN. */
+/** Returns the largest of four floats, none of which may be NaN. */
 export function largestOf(x: V128): F32 {
   const lane = (k: number): F32 => f32x4.lane(x, k);
   return f32.max(f32.max(lane(0), lane(1)), f32.max(lane(2), lane(3)));
 }
 
-/** `names`: the names of all values of a record; `largest`: the names of those that are maxima instead of sums. */
+/** `names` lists the names of all values of a record, `largest` the names of the values that are maxima instead of sums. */
 export interface RecordOfSums {
   readonly names: readonly string[];
   readonly largest: readonly string[];
@@ -106,13 +109,16 @@ export interface TileSums {
   readonly add: (f: Func, tile: Tile, sums: Sums) => void;
   /** Names of the sums that `sample` needs per sample. */
   readonly ofSample?: readonly string[];
-  /** Writes code that runs after each sample; it gets the sums of the head and those of the sample. */
+  /** Writes the code that runs after each sample, given the sums of the head and the sums of the sample. */
   readonly sample?: (head: Sums, sample: SumsByName) => void;
   /** Computes the values of the columns from the sums of a head. */
   readonly columns: (sums: SumsByName) => readonly F64[];
 }
 
-/** The phases of an operation: packing the keys, computing one record of sums per tile, and computing each head's columns. */
+/**
+ * Returns the phases of an operation, which pack the keys, compute one record of sums per tile, and compute the columns of each
+ * head.
+ */
 export function simdOfTiles(of: TileSums): Simd {
   const { label, call, call: { sizes, sizes: { B, T, H } }, record, products } = of;
   const rows = rowsOfTile(sizes);
@@ -140,7 +146,7 @@ export function simdOfTiles(of: TileSums): Simd {
   };
 }
 
-/** The phase that adds the records of each head over all samples and writes the head's columns to the first output. */
+/** Returns the phase that adds the records of each head over all samples and writes the head's columns to the first output. */
 function mergePhase(
   { label, call: { sizes: { B, H } }, record, ofSample = [], sample, columns }: TileSums,
   tiles: number,

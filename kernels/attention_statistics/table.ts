@@ -33,7 +33,7 @@ export function count(average: Average, x: number): void {
 export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
-/** The sum of the first n weights, and the index of the largest weight (the first if several are equal). */
+/** Returns the sum of the first n weights, and the index of the largest of them (the first such index if there are several). */
 function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number } {
   let [mass, argmax] = [0, 0];
   for (let m = 0; m < n; m++) {
@@ -46,8 +46,8 @@ function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number }
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
 
 /**
- * Measures of a row of finite weights `a` over its visible keys. The query is at `position`; keys from index `sequence` on are
- * learned keys.
+ * Returns measures of a row with the visible keys `keys` and their weights `a`, which must be finite. The query is at `position`;
+ * keys from index `sequence` on are learned keys.
  */
 export function countedRow(
   position: number,
@@ -68,7 +68,7 @@ export function countedRow(
     placed,
     ofPlaced: learned < 0 ? all : massOf(a, placed),
     all,
-    /** The weight of a key that has a position; 0 if the key is not visible. */
+    /** Returns the weight of a key that has a position, or 0 if the key is not visible. */
     weightOf: (key: number): number => key < sequence ? a[keys.indexOf(key)] ?? 0 : 0,
     entropy: Math.max(entropy, 0),
     bernoulli,
@@ -86,7 +86,7 @@ export const newHead = (names: readonly string[], samples: number) => ({
   scoreMax: -Infinity,
   nonfinite: 0,
   scoreNonfinite: 0,
-  /** For each sample, the sum of the squared weights of its rows; NaN if it has no counted rows. */
+  /** For each sample, the sum of the squared weights of its rows; NaN if the sample has no counted rows. */
   squares: new Float64Array(samples).fill(NaN),
 });
 
@@ -106,9 +106,9 @@ export interface AttentionStatistic extends StatisticText {
   readonly over?: string;
   /** The field's name in the log records, keyed by matrix. Default: the statistic's name, in the records of the pattern. */
   readonly log?: Partial<Record<AttentionMatrix, string>>;
-  /** For a mean over rows: the value of one row on the CPU; undefined if the row is left out of the mean. */
+  /** For a mean over rows: computes the value of one row on the CPU, or returns undefined if the row is left out of the mean. */
   readonly row?: (row: CountedRow, repeated: number) => number | undefined;
-  /** The value of a head on the CPU. Default: the mean of `row` over the head's rows. */
+  /** Computes the value of a head on the CPU. Default: the mean of `row` over the head's rows. */
   readonly head?: (head: CountedHead) => number;
   /** The statistic is recorded only if the attention has this property. Default: always. */
   readonly only?: "bernoulli" | "extra" | "repeated";
@@ -262,14 +262,14 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
 };
 
-/** The WGSL expressions of the columns of a table, by default for all its statistics. */
+/** Returns the WGSL expressions of the columns of a table, by default of all statistics in the table. */
 export const columnsOf = (
   table: Readonly<Record<string, AttentionStatistic>>,
   names: readonly string[] = Object.keys(table),
 ): string[] =>
   names.map((name) => table[name].column ?? `mean(sums.${name}, sums.${table[name].over ?? "rows"})`);
 
-/** Computes the columns of a table in WebAssembly, by default for all its statistics. */
+/** Returns a function that computes the columns of a table in WebAssembly, by default of all statistics in the table. */
 export const wasmColumns =
   (table: Readonly<Record<string, AttentionStatistic>>, names: readonly string[] = Object.keys(table)) =>
   (sums: SumsByName): F64[] =>
@@ -284,13 +284,13 @@ const namesOf = (repeated: boolean): string[] =>
 /**
  * Names of the statistics of an attention matrix, in the order of a row of `attentionStatistics`.
  *
- * Averages are taken over the batch and over the counted rows: query rows that see at least one key, have no NaN score, and
- * have only finite weights. An average over no rows is NaN. A key whose score is -Infinity is not visible. Below, n_i is the
- * number of visible keys of row i, m_i = sum_j A_ij, and p_i is the position of the query among the keys: i, or i + S - T if
- * the causal mask is aligned "bottom-right". Entropy, effective keys and distance are computed from A_ij / m_i, so that they
- * are comparable between activations; in a row of mass 0 they are 0, 1 and 0. Learned keys (`extra`) have no position. They
- * are never the key of `sink`, `previous`, `self`, `induction` or `duplicate`. The distances ignore them, and leave out rows
- * that see no other key; all other statistics include them.
+ * Averages are taken over the batch and over the counted rows: query rows that see at least one key, have no NaN score, and have
+ * only finite weights. An average over no rows is NaN. A key whose score is -Infinity is not visible. Below, n_i is the number of
+ * visible keys of row i, m_i = sum_j A_ij, and p_i is the position of the query among the keys: i, or i + S - T if the causal
+ * mask is aligned "bottom-right". Entropy, effective keys and distance are computed from A_ij / m_i, so that they are comparable
+ * between activations; in a row of mass 0 they are 0, 1 and 0. Learned keys (`extra`) have no position. They are never the key of
+ * `sink`, `previous`, `self`, `induction` or `duplicate`. The distances ignore learned keys and leave out rows that see only
+ * learned keys; all other statistics include learned keys.
  *
  * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: entropy divided by ln n_i, over the rows with n_i >= 2
  * - bernoulli_entropy: the mean of -(A ln A + (1 - A) ln(1 - A)) over visible j; only for undivided sigmoid, otherwise NaN
@@ -303,9 +303,9 @@ const namesOf = (repeated: boolean): string[] =>
  * - sparsity: share of the row's visible entries that are below 0.01 / n_i
  * - score_max, score_mean, score_std: over the finite visible scores, after the modifier and before the activation
  * - nonfinite, score_nonfinite: numbers of weights and of scores that are NaN or infinite, over the visible entries of all rows
- * - extra_mass: the share of learned keys in m_i; 0 if there are none
- * - l2: sqrt(sum A_ij^2) over the counted rows of all samples; pnorm_mean: the mean over samples of sqrt(sum_ij A_ij^2), of the
- *   samples that have a counted row
+ * - extra_mass: the weight of all learned keys divided by m_i; 0 if there are no learned keys
+ * - l2: sqrt(sum A_ij^2) over the counted rows of all samples; pnorm_mean: the mean of sqrt(sum_ij A_ij^2) over the samples that
+ *   have a counted row
  */
 export const ATTENTION_STATISTICS: readonly string[] = namesOf(false);
 
@@ -315,6 +315,6 @@ export const ATTENTION_STATISTICS: readonly string[] = namesOf(false);
  */
 export const REPEATED_STATISTICS: readonly string[] = namesOf(true);
 
-/** The names of the columns for the given attributes. */
+/** Returns the names of the columns for the given attributes. */
 export const columnNames = ({ repeated }: Pick<StatisticsAttrs, "repeated">): readonly string[] =>
   repeated > 0 ? [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS] : ATTENTION_STATISTICS;

@@ -3,19 +3,19 @@
 
 /** A part of a tensor that gets one row of statistics: consecutive samples of equal size. */
 export interface Segment {
-  /** First element of the first sample. */
+  /** Index of the first element of the first sample. */
   readonly offset: number;
   /** Number of samples. */
   readonly samples: number;
-  /** Elements per sample. */
+  /** Number of elements per sample. */
   readonly size: number;
   /** The rows of a sample that is not contiguous. For example, a head of [B, T, H, d] has rows of length d at stride H d. */
   readonly rows?: Rows;
 }
 
-/** Rows of `length` elements that start every `every` elements. */
+/** Rows of `length` elements; a row begins every `every` elements. */
 export interface Rows {
-  /** Elements per row. */
+  /** Number of elements per row. */
   readonly length: number;
   /** Stride: number of elements from the start of a row to the start of the next. */
   readonly every: number;
@@ -34,15 +34,19 @@ const LEAST_FOURS = 256;
 const MOST_CHUNKS = 1024;
 
 /**
- * Maximum number of chunks that share a range of elements. On a GPU their vec4s are interleaved, so that adjacent invocations
- * read adjacent memory.
+ * Maximum number of chunks that share a range of elements. On a GPU, the vec4s of these chunks are interleaved, so that adjacent
+ * invocations read adjacent memory.
  */
 const MOST_SHARES = 64;
 
-/** A chunk: number `share` of the `shares` chunks that split the range of `length` elements starting at element `begin`. */
+/**
+ * A chunk. The `length` elements from element `begin` on are split into `shares` chunks, of which this is number `share`, from 0.
+ */
 export type Chunk = readonly [share: number, shares: number, begin: number, length: number];
 
-/** The chunks of the elements from `begin` up to, but not including, `end`. A vec4 begins at a multiple of four elements. */
+/**
+ * Returns the chunks of the elements from `begin` up to, but not including, `end`. A vec4 begins at a multiple of four elements.
+ */
 function sampleChunks(begin: number, end: number): Chunk[] {
   const [first, last] = [Math.floor(begin / 4), Math.ceil(end / 4)];
   const each = Math.max(LEAST_FOURS, Math.ceil((last - first) / MOST_CHUNKS));
@@ -57,19 +61,22 @@ function sampleChunks(begin: number, end: number): Chunk[] {
   return chunks;
 }
 
-/** Maximum number of vec4s that a row touches. It is larger than length / 4 if the rows are not aligned to vec4s. */
+/** Returns the maximum number of vec4s that a row touches. It exceeds length / 4 if the rows are not aligned to vec4s. */
 export function foursOf(parts: readonly Segment[], { length, every }: Rows): number {
   const aligned = [length, every, ...parts.map(({ offset }) => offset)].every((n) => n % 4 === 0);
   return aligned ? length / 4 : Math.floor((length + 6) / 4);
 }
 
-/** The chunks of a sample whose rows are not contiguous; all of them share the entire sample. */
+/** Returns the chunks of a sample whose rows are not contiguous. All of these chunks share the entire sample. */
 function rowChunks(begin: number, size: number, fours: number): Chunk[] {
   const shares = Math.ceil(fours / Math.max(LEAST_FOURS, Math.ceil(fours / MOST_CHUNKS)));
   return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
 }
 
-/** The chunks of all samples of all parts in order, the number of chunks of each sample, and the `RowsAttrs` if any. */
+/**
+ * Returns the chunks of all samples of all parts in order, the number of chunks of each sample, and the attributes of the parts
+ * with `rows` (null if there are no such parts).
+ */
 export function chunksOf(
   parts: readonly Segment[],
 ): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {

@@ -1,10 +1,10 @@
 // Computes the statistics of each part from the partials of its samples, one invocation per part.
 @group(0) @binding(0) var<storage, read> samples: array<Partial>;
-// (first sample, number of samples, total number of elements)
+// The entry of a part is (index of its first sample, number of samples, total number of elements, unused).
 @group(0) @binding(1) var<storage, read> table: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> rows: array<f32>;
 
-// The l2 norm of the elements, times 2^-exponent.
+// Returns the l2 norm of the elements, times 2^-exponent.
 fn norm_of(p: Partial) -> f32 {
   let mean = p.mean + p.compensation;
   return sqrt(p.m2 + f32(p.finite) * (mean * mean));
@@ -26,7 +26,7 @@ fn norm_of(p: Partial) -> f32 {
     let sample = samples[i];
     let scaled = norm_of(sample);
     let norm = scaled * power(sample.exponent);
-    // Scaled by 2^-all.exponent, because the sum of the norms may overflow float32 even if their mean does not.
+    // The norms are scaled by 2^-all.exponent, because their sum may overflow float32 even if their mean does not.
     norms += scaled * power(sample.exponent - all.exponent);
     longest = max(longest, norm);
     shortest = select(min(shortest, norm), norm, i == first);

@@ -9,10 +9,10 @@ import { type I32, int, load, type Local, select } from "../../src/wasm/mod.ts";
 import { AT } from "./simd.ts";
 import { PARTIAL, TENSOR_TABLE, type WasmSummary } from "./table.ts";
 
-/** Parts per block. */
+/** Number of parts per block. */
 const PARTS = 4;
 
-/** The samples of a part: `first` is the address of the first sample's entry in the table, `count` their number. */
+/** The samples of a part: `first` is the address of the first sample's entry in the table, `count` the number of samples. */
 interface Samples {
   readonly partials: I32;
   readonly first: I32;
@@ -82,7 +82,7 @@ function summaryOf(f: Func, samples: Samples, elements: I32): WasmSummary {
   };
 }
 
-/** One row of statistics per part; see `statisticsOp`. */
+/** Returns the phase that computes one row of statistics per part; see `statisticsOp`. */
 export function finishPhase(parts: number): Phase {
   const columns = Object.values(TENSOR_TABLE);
   return {

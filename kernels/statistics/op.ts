@@ -24,7 +24,10 @@ export interface StatisticsInput {
 /** Number of vec4s that an invocation keeps in registers. A software adapter is as fast with 4, because loads dominate. */
 const UNROLL = 16;
 
-/** Invocations per workgroup: few on a software adapter, so that even small tensors are split over several threads. */
+/**
+ * Returns the number of invocations per workgroup, which is small on a software adapter so that even small tensors are split over
+ * several threads.
+ */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
 /**
@@ -138,14 +141,14 @@ function checkParts(x: Tensor, parts: readonly Segment[]): void {
 /** Smallest number of partials whose total size is a multiple of ALIGN, so that a binding can start after them. */
 const ROWS_ALIGN = ALIGN / (PARTIAL & -PARTIAL);
 
-/** A constant table for a kernel, u32 [rows, columns]. */
+/** Creates a constant table for a kernel, u32 [rows, columns]. */
 function table(rows: readonly (readonly number[])[]): Tensor {
   return literal(Uint32Array.from(rows.flat()), [rows.length, rows[0].length], "u32");
 }
 
 /**
- * Statistics of parts of many tensors. They cost little more than reading each tensor once: there is one dispatch per tensor,
- * and two for all of them together.
+ * Computes statistics of parts of many tensors. This costs little more than reading each tensor once: there is one dispatch per
+ * tensor, and two more dispatches for all tensors together.
  *
  * Values are scaled by a power of two before squaring, so that a statistic is infinite only if its exact value overflows
  * float32. The order of every sum is fixed. A device may flush subnormal values to 0 in all statistics except the share of

@@ -1,7 +1,7 @@
-// Partial statistics of a set of elements, the function that merges two of them, and the kernel that computes those of chunks.
-// `mean` and `m2` (the sum of squared distances from the mean) refer to the elements times 2^-exponent, so that no square
-// overflows float32; `compensation` is the rounding error of `mean`. The partial of a set without elements is EMPTY, the
-// identity of the merge.
+// Partial statistics of a set of elements, the function that merges two of them, and the kernel that computes the partial
+// statistics of chunks. `mean` and `m2` (the sum of squared distances from the mean) refer to the elements times 2^-exponent, so
+// that no square overflows float32; `compensation` is the rounding error of `mean`. The partial of a set without elements is
+// EMPTY, the identity of the merge.
 struct Partial {
   finite: u32,
   zeros: u32,
@@ -16,20 +16,20 @@ struct Partial {
 const LARGEST = 0x1.fffffep+127f;
 const EMPTY = Partial(0u, 0u, -126, LARGEST, -LARGEST, 0f, 0f, 0f);
 
-// 2^e for e up to 127; zero if 2^e would be subnormal.
+// Returns 2^e for e up to 127, or 0 if 2^e would be subnormal.
 fn power(e: i32) -> f32 {
   return select(0f, bitcast<f32>(u32(e + 127) << 23u), e > -127);
 }
 
-// x 2^-e, computed on the bits, because a compiler may factor the power of two out of a sum, which then overflows or is
-// rounded. Subnormal inputs and results become zero.
+// Returns x * 2^-e. The result is computed on the bits, because a compiler may factor the power of two out of a sum, which then
+// overflows or is rounded. Subnormal inputs and results become zero.
 fn scaled(x: vec4f, e: vec4i) -> vec4f {
   let bits = bitcast<vec4u>(x);
   let large = vec4i((bits >> vec4u(23u)) & vec4u(0xffu)) > max(e, vec4i(0));
   return bitcast<vec4f>(select(vec4u(0u), bits - (vec4u(e) << vec4u(23u)), large));
 }
 
-// Chan, Golub, LeVeque 1979.
+// Merges the partials of two sets (Chan, Golub, LeVeque 1979).
 fn merge(a: Partial, b: Partial) -> Partial {
   if (a.finite == 0u) { return b; }
   let exponent = max(a.exponent, b.exponent);
@@ -41,7 +41,7 @@ fn merge(a: Partial, b: Partial) -> Partial {
   let share = f32(b.finite) / f32(finite);
   let delta = (both.z - both.x) + (both.w - both.y);
   let shift = delta * share + both.y;
-  // Truncated on the bits, because a compiler may simplify the difference of a float and its rounded value to zero.
+  // The mean is truncated on the bits, because a compiler may simplify the difference of a float and its rounded value to zero.
   let mean = bitcast<f32>(bitcast<u32>(both.x + shift) & 0xfffff000u);
   let compensation = (both.x - mean) + shift;
   let p = power(-by_a);
@@ -54,16 +54,18 @@ fn merge(a: Partial, b: Partial) -> Partial {
 
 //! if CHUNKS
 // Computes the partial of each chunk, one invocation per chunk. An iteration keeps 64 elements in registers and sums them, and
-// then their squared distances from their mean. Everything that differs between tensors is in the table, so that one pipeline
-// serves all of them.
+// then their squared distances from their mean. Everything that differs between tensors is in the table, so that all tensors can
+// use the same pipeline.
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
-// (index among the chunks that share a range, number of these chunks, first element of the range, length of the range)
+// The row of a chunk is (its index among the chunks that share a range, number of these chunks, first element of the range,
+// length of the range).
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> partials: array<Partial>;
 
 fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
-// The exponent of the largest power of two that is at most `top`, clamped so that the inverse of that power is a normal float.
+// Returns the exponent of the largest power of two that is at most `top`, clamped so that the inverse of that power is a normal
+// float.
 fn exponent_of(top: f32) -> i32 {
   return clamp(i32(bitcast<u32>(top) >> 23u) - 127, -126, 126);
 }
@@ -71,9 +73,9 @@ fn exponent_of(top: f32) -> i32 {
 // Kind 0: contiguous chunks; kind 1: chunks of rows.
 //! for r in 0..KINDS
 /**
- * The partial of UNROLL vec4s at the indices `first`, `first + stride` and so on. In a contiguous chunk they are indices into
- * the tensor, and only the elements from `begin` up to `begin + length` (exclusive) count. In a chunk of rows they number the
- * vec4s of the rows that start at element `begin`, and only indices below `length` count.
+ * Returns the partial of UNROLL vec4s at the indices `first`, `first + stride` and so on. In a contiguous chunk these are indices
+ * into the tensor, and only the elements from `begin` up to `begin + length` (exclusive) count. In a chunk of rows the indices
+ * number the vec4s of the rows that start at element `begin`, and only indices below `length` count.
  */
 fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   var finite = vec4u(0u);
@@ -91,7 +93,7 @@ fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial 
   let inside$k = vec4u(4u * i$k - begin) + vec4u(0u, 1u, 2u, 3u) < vec4u(length);
 //! end
   let v$k = x[i$k];
-  // Tests the bits, because a compiler may assume that NaN and infinity do not occur.
+  // The bits are tested, because a compiler may assume that NaN and infinity do not occur.
   let good$k = inside$k & ((v$k & vec4u(0x7f800000u)) < vec4u(0x7f800000u));
   let x$k = bitcast<vec4f>(select(vec4u(0u), v$k, good$k));
   finite += select(vec4u(0u), vec4u(1u), good$k);
@@ -116,7 +118,7 @@ fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial 
   squares += d$k * d$k;
   left += d$k;
 //! end
-  // The sum of the distances from the exact mean would be 0; what remains is the rounding error of the mean.
+  // The distances from the exact mean would sum to 0, so their mean is the rounding error of the computed mean.
   let compensation = total(left) / f32(max(n, 1u));
   let m2 = max(0f, total(squares) - compensation * total(left));
   let none = (zeros.x + zeros.y) + (zeros.z + zeros.w);

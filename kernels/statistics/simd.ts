@@ -1,5 +1,6 @@
-// Statistics in WebAssembly. The partial of a chunk takes two passes over about 1000 elements, which stay in the L1 cache. The
-// first pass computes the mean m; the second sums d = x - m and d^2, so that the rounding error of m cancels:
+// Statistics in WebAssembly. Computing the partial of a chunk takes two passes over its elements, typically about 1000, which
+// stay in the L1 cache. The first pass computes the mean m; the second sums d = x - m and d^2, so that the rounding error of m
+// cancels:
 //
 //     mean = m + sum(d) / n,  m2 = sum(d^2) - sum(d)^2 / n
 //
@@ -15,7 +16,7 @@ import { PARTIAL } from "./table.ts";
 /** Byte offsets in a partial: counts of finite elements and of zeros (i32), minimum and maximum (f32), mean and m2 (f64). */
 export const AT = { finite: 0, zeros: 4, low: 8, high: 12, mean: 16, m2: 24 } as const;
 
-/** Chunks per block. A block takes about 5 microseconds. */
+/** Number of chunks per block. Computing a block takes about 5 microseconds. */
 const CHUNKS = 16;
 
 /** Number of elements after which the float32 sums are added to the float64 sums. */
@@ -63,7 +64,7 @@ function visit(f: Func, { at, rows, length, stride }: Place, take: Take, flush: 
   flush();
 }
 
-/** A sum of vectors: four float32 accumulators, and their total in float64. */
+/** Creates a sum of vectors, which consists of four float32 accumulators and their total in float64. */
 function summed(f: Func) {
   const parts = [0, 1, 2, 3].map(() => f.local("v128"));
   const total = f.local("v128");
@@ -93,10 +94,13 @@ interface First {
   readonly sum: Local<"f64">;
 }
 
-/** A careful pass divides elements by this so that sums cannot overflow; the second pass corrects rounding of subnormals. */
+/**
+ * A careful pass divides elements by this number so that their sum cannot overflow. The second pass corrects the error in the
+ * mean where the division rounds a subnormal result.
+ */
 const SHRUNK = 2 ** 11;
 
-/** The mask of the elements that count and, if `careful`, are finite. Undefined means all four. */
+/** Returns the mask of the elements that count and, if `careful`, are finite; undefined means that all four elements count. */
 function maskOf(f: Func, careful: boolean, x: V128, only: V128 | undefined): V128 | undefined {
   if (!careful) return only;
   const finite = f32x4.lt(f32x4.abs(x), Infinity);
@@ -132,7 +136,10 @@ function firstPass(f: Func, place: Place, careful: boolean): First {
   };
 }
 
-/** 2^-e, where 2^e is the largest power of two up to the largest magnitude; e is clamped so that both are normal floats. */
+/**
+ * Returns 2^-e, where 2^e is the largest power of two that is at most the largest magnitude of an element. e is clamped so that
+ * 2^e and 2^-e are normal floats.
+ */
 function scaleOf(f: Func, low: F32, high: F32): Local<"f32"> {
   const biased = f.let(i32.shrU(i32.bits(f32.abs(f32.max(f32.neg(low), high))), 23));
   f.set(biased, select(i32.gtU(biased, 253), int(253), select(biased, biased, int(1))));
@@ -166,7 +173,10 @@ function secondPass(f: Func, place: Place, careful: boolean, { n, low, high, sum
   };
 }
 
-/** The function that writes the partial of a chunk. If the sum is not finite, it calls `careful` instead, if given. */
+/**
+ * Returns the function that writes the partial of a chunk. If `careful` is given and the sum is not finite, the function calls
+ * `careful` instead.
+ */
 function partialFunction(module: Module, careful?: FunctionRef): FunctionRef {
   return module.func({ params: ["i32", "i32", "i32", "i32", "i32"] }, (f, at, rows, length, stride, to) => {
     const place = { at, rows, length, stride };
@@ -199,7 +209,7 @@ function partialIn(module: Module): FunctionRef {
   return known;
 }
 
-/** The location of a chunk of contiguous elements, read from its row of the table. */
+/** Returns the location of a chunk of contiguous elements, which is read from the chunk's row of the table. */
 function contiguous(f: Func, x: I32, row: I32): Place {
   const [share, shares, begin, size] = [0, 4, 8, 12].map((offset) => f.let(load("i32", row, offset)));
   // Shares begin at multiples of four elements of the tensor.
@@ -214,7 +224,10 @@ function contiguous(f: Func, x: I32, row: I32): Place {
   return { at: element(x, from), rows: int(1), length, stride: int(0) };
 }
 
-/** The location of a chunk of rows, read from its row of the table. The chunks that share a range split its rows. */
+/**
+ * Returns the location of a chunk of rows, which is read from the chunk's row of the table. The rows of a range are split among
+ * the chunks that share the range.
+ */
 function inRows(f: Func, x: I32, row: I32, { length, every }: RowsAttrs): Place {
   const [share, shares, begin, size] = [0, 4, 8, 12].map((offset) => f.let(load("i32", row, offset)));
   const count = f.let(i32.divU(size, length));
@@ -227,7 +240,7 @@ function inRows(f: Func, x: I32, row: I32, { length, every }: RowsAttrs): Place 
   return { at, rows, length: int(length), stride: int(4 * every) };
 }
 
-/** The partials of all chunks of a tensor; see `chunkStatisticsOp`. */
+/** Returns the phase that computes the partials of all chunks of a tensor; see `chunkStatisticsOp`. */
 export function chunkPhase(chunks: number, rows: RowsAttrs | null): Phase {
   return {
     label: "chunk_statistics",

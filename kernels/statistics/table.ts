@@ -1,5 +1,5 @@
 // The table of tensor statistics, one entry per statistic, and their computation on the host. To add a statistic, add an entry
-// here; if it needs a value that partials do not have yet, add that in partial.wgsl and simd.ts.
+// here; if it needs a value that partials do not have yet, add this value in partial.wgsl and simd.ts.
 import type { Values } from "../../src/graph/tensor.ts";
 import { double, type F64, f64, type I32, select } from "../../src/wasm/mod.ts";
 import type { Rows } from "./chunks.ts";
@@ -24,13 +24,13 @@ export const EMPTY = {
   m2: 0,
 };
 
-/** Partial statistics of a set of elements, from which those of a larger set can be merged. */
+/** Partial statistics of a set of elements, which can be merged with the partial statistics of other sets. */
 export type Partial = typeof EMPTY;
 
 /** Number of fields of a partial. */
 export const PARTIAL = Object.keys(EMPTY).length;
 
-/** The partial of the union of two sets. */
+/** Returns the partial of the union of two sets, given the partials of the sets. */
 export function merge(a: Partial, b: Partial): Partial {
   if (a.finite === 0) return b;
   const exponent = Math.max(a.exponent, b.exponent);
@@ -67,7 +67,7 @@ function visit(
     }}
 }
 
-/** The partial of one chunk, computed in two passes. */
+/** Computes the partial of one chunk in two passes over its elements. */
 export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
   const p = { ...EMPTY };
   let sum = 0;
@@ -92,11 +92,13 @@ export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
   return p;
 }
 
-/** The l2 norm of the elements, times 2^-exponent. */
+/** Returns the l2 norm of the elements, times 2^-exponent. */
 const normOf = ({ finite, mean, compensation, m2 }: Partial): number =>
   Math.sqrt(m2 + finite * (mean + compensation) ** 2);
 
-/** The values that a part's statistics are computed from, named as in finish.wgsl, and the l2 norm of each sample. */
+/**
+ * Returns the values from which the statistics of a part are computed, named as in finish.wgsl, and the l2 norm of each sample.
+ */
 export function summaryOf(samples: readonly Partial[], elements: number) {
   const all = samples.reduce(merge, EMPTY);
   const { low, high } = all.finite ? all : { low: 0, high: 0 };
@@ -112,7 +114,9 @@ export function summaryOf(samples: readonly Partial[], elements: number) {
   };
 }
 
-/** The values that a part's statistics are computed from in WebAssembly; see finish_simd.ts. Each may be used several times. */
+/**
+ * The values that a part's statistics are computed from in WebAssembly; see finish_simd.ts. Each value may be used several times.
+ */
 export interface WasmSummary {
   /** Number of elements. */
   readonly elements: F64;
@@ -148,9 +152,9 @@ export interface WasmSummary {
 export interface TensorStatistic extends StatisticText {
   /** WGSL expression for the value; it uses the variables of finish.wgsl. */
   readonly column: string;
-  /** The value on the host. */
+  /** Computes the value on the host. */
   readonly host: (summary: ReturnType<typeof summaryOf>) => number;
-  /** The value in WebAssembly. */
+  /** Computes the value in WebAssembly. */
   readonly wasm: (summary: WasmSummary) => F64;
   /** True if the statistic covers all elements, so that it is defined even if none is finite. */
   readonly ofAll?: true;
@@ -225,8 +229,8 @@ export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
  * Names of the statistics, in the order of a row.
  *
  * Computed from the finite elements of a part: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms = sqrt(mean x^2) and
- * l2 = sqrt(sum x^2). Computed from all elements: zeros, the share of elements that are 0 or -0, and nonfinite, the number of
- * NaN and infinities. pnorm_mean, pnorm_max and pnorm_min are the mean, largest and smallest l2 norm of the samples, where the
- * norm of a sample is that of its finite elements. If no element is finite, all statistics except zeros and nonfinite are 0.
+ * l2 = sqrt(sum x^2). Computed from all elements: zeros, the share of elements that are 0 or -0, and nonfinite, the number of NaN
+ * and infinities. pnorm_mean, pnorm_max and pnorm_min are the mean, largest and smallest l2 norm of the samples, where only the
+ * finite elements of a sample count. If no element is finite, all statistics except zeros and nonfinite are 0.
  */
 export const STATISTICS: readonly string[] = Object.keys(TENSOR_TABLE);

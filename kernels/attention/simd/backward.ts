@@ -1,6 +1,7 @@
-// Gradients of attention in WebAssembly. A block computes dk and dv for some tiles of keys of a head: for each tile of queries
-// it recomputes the weights p in the thread's own memory, then adds to dv = p^T dz, dk = ds^T q and dq = ds k. The parts of dq
-// from several blocks are summed in a fixed order at the end. Tiles, and parts of tiles, that no query sees are skipped.
+// Gradients of attention in WebAssembly. A block computes dk and dv for some tiles of keys of a head: for each tile of queries it
+// recomputes the weights p in the thread's own memory, then adds the tile's contribution to dv = p^T dz, dk = ds^T q and dq = ds
+// k. At the end, the partial sums of dq from several blocks are added in a fixed order. Tiles, and parts of tiles, that no query
+// sees are skipped.
 import type { Addresses, Phase } from "../../../src/graph/simd.ts";
 import { element, f32x4, type Func, type FunctionRef, type I32, i32 } from "../../../src/wasm/mod.ts";
 import { type Int, load, loadSplat, type Local, type V128 } from "../../../src/wasm/mod.ts";
@@ -23,12 +24,18 @@ import { gradientsOf } from "./weights.ts";
 
 /** Maximum number of queries, and of keys, per tile. */
 const TILE = 64;
-/** If a batch has fewer key heads than this, their keys are split to get this many blocks. Each part needs memory for dq. */
+/**
+ * If a batch has fewer key heads than this, the keys of each head are split into parts to get about this many blocks. Each part
+ * needs its own memory for dq.
+ */
 const PARALLEL = 16;
-/** Maximum floating-point operations per block: it takes a few seconds, less than the time that threads wait for each other. */
+/**
+ * Maximum number of floating-point operations per block. Such a block takes a few seconds, less than the time for which threads
+ * wait for each other.
+ */
 const MOST_FLOPS = 2e11;
 
-/** Tile sizes, padded sizes, and the number of parts into which the keys are split. */
+/** Returns the tile sizes, the padded sizes, and the number of parts into which the keys are split. */
 export function gradientShapes({ sizes: { B, T, S, H, HKV, D, DV } }: AttentionCall) {
   const [rows, keys] = [Math.min(TILE, upTo(T, 4)), Math.min(TILE, upTo(S, 8))];
   const tiles = Math.ceil(S / keys);
@@ -47,7 +54,7 @@ export function gradientShapes({ sizes: { B, T, S, H, HKV, D, DV } }: AttentionC
 
 type Shapes = ReturnType<typeof gradientShapes>;
 
-/** Byte offsets in a thread's memory; `size` is the number of 4-byte elements. */
+/** Returns the byte offsets of the arrays in a thread's memory, and `size`, the total number of 4-byte elements. */
 function memoryOf({ rows, keys, D4, D8, V4, V8 }: Shapes) {
   let size = 0;
   const take = (count: number): number => 4 * ((size += count) - count);
@@ -76,17 +83,17 @@ export interface Wanted {
   readonly dq: boolean;
   readonly dk: boolean;
   readonly dv: boolean;
-  /** Writes code that adds a row's contribution to the gradients of learned tables to `sums`; see tables.ts. */
+  /** Writes the code that adds to `sums` what a row contributes to the gradients of learned tables; see tables.ts. */
   readonly slopes?: (f: Func, points: Points, sums: I32) => readonly Slope[];
 }
 
-/** Writes the code of one lookup: `add` for every four pairs, given the gradients of their scores; `end` after the row. */
+/** Writes the code of one lookup: `add` for each four pairs, given the gradients of their scores; `end` for the end of a row. */
 export interface Slope {
   readonly add: (pairs: Pairs, ds: V128) => void;
   readonly end: () => void;
 }
 
-/** A call, with the values derived from it. */
+/** A call of attention, and the values that are derived from it. */
 export interface Plan {
   readonly call: AttentionCall;
   readonly shapes: Shapes;
@@ -94,13 +101,13 @@ export interface Plan {
   readonly wanted: Wanted;
 }
 
-/** The plan of a call. */
+/** Returns the plan of a call. */
 export function gradientPlan(call: AttentionCall, wanted: Wanted): Plan {
   const shapes = gradientShapes(call);
   return { call, shapes, memory: memoryOf(shapes), wanted };
 }
 
-/** delta_i = dz_i . inner_i, 64 rows per block; `to` returns the address of delta [B, H, T]. */
+/** Returns the phase that computes delta_i = dz_i . inner_i, 64 rows per block. `to` returns the address of delta [B, H, T]. */
 export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: Addresses) => I32): Phase {
   const rows = B * T * H;
   return {
@@ -119,7 +126,7 @@ export function deltaPhase({ sizes: { B, T, H, DV } }: AttentionCall, to: (at: A
   };
 }
 
-/** The function for one query row of a tile: it replaces scores by weights, and dz . v by gradients of the scores. */
+/** Returns the function for one query row of a tile, which replaces scores by weights, and dz . v by gradients of the scores. */
 function rowFunction(f: Func, { call, shapes: { rows, keys }, memory, wanted }: Plan): FunctionRef {
   const { attrs, sizes: { T } } = call;
   const count = 10 + extrasOf(attrs).length;
@@ -161,7 +168,7 @@ function rowFunction(f: Func, { call, shapes: { rows, keys }, memory, wanted }: 
 /** Local variables of the function that computes a tile. */
 interface Tile {
   readonly own: I32;
-  /** The first query and the first key. */
+  /** The first query (i) and the first key (j) of the tile. */
   readonly i: I32;
   readonly j: I32;
   /** Address of the head's partial sums of dq. */
@@ -172,7 +179,7 @@ interface Tile {
   readonly weigh: (row: I32, lo: Int, hi: Int) => void;
 }
 
-/** Computes the scores of a group of queries, then their rows of p and ds, and adds to dq. */
+/** Writes the code that computes the rows of p and ds of a group of queries, and adds the tile's contribution to their dq. */
 function queryGroup(
   f: Func,
   { call, shapes, memory, wanted }: Plan,
@@ -204,7 +211,7 @@ function queryGroup(
   f.loop(0, 4 * D8, 32, (e) => f.call(sum, a, i32.add(from, e), i32.add(to, e), n));
 }
 
-/** Adds the contribution of a tile of queries to dk and dv of a group of keys. */
+/** Writes the code that adds the contribution of a tile of queries to dk and dv of a group of keys. */
 function keyGroup(f: Func, { call, shapes, memory, wanted }: Plan, tile: Tile, key: I32, size: number): void {
   const { rows, keys, D8, V8 } = shapes;
   const { own, i, j, masked } = tile;
@@ -222,7 +229,7 @@ function keyGroup(f: Func, { call, shapes, memory, wanted }: Plan, tile: Tile, k
   if (wanted.dv) add(memory.p, memory.dz, memory.dv, V8);
 }
 
-/** The function (own, terms, deltas, dq, sums, i, j, b, h, extras) that computes a tile whose queries and keys are copied. */
+/** Returns the function (own, terms, deltas, dq, sums, i, j, b, h, extras) that computes a tile after its data were copied. */
 function productsFunction(f: Func, plan: Plan, masked: boolean): FunctionRef {
   const { call: { attrs }, shapes: { rows, keys }, memory, wanted } = plan;
   const count = 9 + extrasOf(attrs).length;
@@ -243,7 +250,7 @@ function productsFunction(f: Func, plan: Plan, masked: boolean): FunctionRef {
   });
 }
 
-/** The function (q, dz, own, ...) that copies the queries of a tile, from query i on, and then calls `productsFunction`. */
+/** Returns the function (q, dz, own, ...) that copies the queries of a tile and then calls the function of `productsFunction`. */
 function tileFunction(f: Func, plan: Plan): FunctionRef {
   const { call, shapes: { rows }, memory } = plan;
   const { sizes: { T, H, D, DV }, attrs } = call;
@@ -277,7 +284,7 @@ export interface GradientMemory {
   readonly sums?: I32;
 }
 
-/** Packs a tile of `count` keys and values, and sets dk and dv to 0. */
+/** Writes the code that packs a tile of `count` keys and values, and sets dk and dv of the tile to 0. */
 function packTile(
   f: Func,
   { call, shapes: { keys, D8, V8 }, memory }: Plan,
@@ -308,7 +315,7 @@ export function gradientBlock(
   const extras = at.inputs.slice(at.inputs.length - extrasOf(attrs).length);
   const eachHead = (body: (h: Local<"i32">) => void): void =>
     f.loop(0, H / HKV, 1, (m) => body(f.let(queryHead(call, kv, m))));
-  /** Address of the partial sums of dq for a head. */
+  /** Returns the address of the partial sums of dq for a head. */
   const partial = (h: I32): I32 =>
     element(dq, i32.add(i32.mul(i32.add(i32.mul(part, B), b), H), h), 4 * T8 * D8);
   if (wanted.dq) eachHead((h) => f.zero(partial(h), 4 * T8 * D8));
@@ -350,7 +357,7 @@ export function gradientBlock(
   });
 }
 
-/** dq = scale times the sum of its parts. A block computes the rows of one tile of queries of a head. */
+/** Returns the phase that computes dq, which is scale times the sum of the partial sums. A block computes one tile of queries. */
 export function querySumPhase({ call, shapes: { rows, parts, T8, D8 } }: Plan): Phase {
   const { sizes: { B, T, H, D }, attrs: { scale } } = call;
   const tiles = T8 / rows;

@@ -17,7 +17,9 @@ import { gather } from "../../simd/vectors.ts";
 import { BLOCK, type BlockMaskAttrs } from "../sizes.ts";
 import { helper, lesser } from "./tiles.ts";
 
-/** The function (entry, b, h, i, j, tables) that writes the state of the tile that begins at query i and key j to `entry`. */
+/**
+ * Returns the function (entry, b, h, i, j, tables) that writes to `entry` the state of the tile that begins at query i and key j.
+ */
 function tileState(f: Func, { mask, tables, T, S }: BlockMaskAttrs) {
   return helper(f, 5 + tables.length, (f, entry, b, h, i, j, ...inputs) => {
     const read = Object.fromEntries(tables.map((table, t) => [table, (at: Parameters<typeof gather>[1]) => {
@@ -41,7 +43,7 @@ function tileState(f: Func, { mask, tables, T, S }: BlockMaskAttrs) {
   });
 }
 
-/** The phases of `block_mask`. A block computes the tiles of 32 queries. */
+/** Returns the phases of `block_mask`. A block computes the states of all tiles of 32 queries of a head. */
 export function blockMaskSimd(attrs: BlockMaskAttrs): Simd {
   const [B, H, rows, columns] = attrs.shape;
   return {

@@ -1,6 +1,7 @@
-// Attention in WebAssembly: z = act(modified scores) v. If there are more than a few queries, keys and values are packed first.
-// A block computes one tile of query rows of a head: all their scores, which are kept in the thread's own memory (linear in S)
-// and replaced by the weights, then the weighted sums of the values. Only keys that a row can see are read.
+// Attention in WebAssembly: z = act(modified scores) v. If there are more than a few queries, keys and values are packed first. A
+// block computes one tile of query rows of a head. It writes all scores of these rows to the thread's own memory (whose size is
+// linear in S), replaces the scores by the weights, and then computes the weighted sums of the values. Only keys that a row can
+// see are read.
 import type { Addresses, Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import {
@@ -32,15 +33,17 @@ import {
 } from "./tiles.ts";
 import { isKnown, weighOf } from "./weights.ts";
 
-/** Maximum number of queries per block, and maximum number of bytes of their scores. */
+/** QUERIES is the maximum number of queries per block. If their scores need more than SCORES bytes, the maximum is 6. */
 const QUERIES = 24;
 const SCORES = 1 << 20;
-/** Number of keys that are processed together: their keys and values stay in the L1 cache while all rows of a tile use them. */
+/**
+ * Number of keys that are processed together. The keys and their values stay in the L1 cache while all rows of a tile use them.
+ */
 const NEAR = 64;
-/** Up to this number of queries, packing would take longer than reading keys and values in place. */
+/** For up to this number of queries, packing keys and values would take longer than reading them in place. */
 const FEW = 4;
 
-/** Whether keys and values are packed, and the tile sizes and padded sizes of a call. */
+/** Returns the tile sizes and padded sizes of a call, and `packs`, which is true if keys and values are packed. */
 function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
   const packs = T > FEW || S % 8 > 0 || D % 4 > 0 || DV % 8 > 0;
   const [S8, D4, D8, V8] = [upTo(S, 8), upTo(D, 4), upTo(D, 8), upTo(DV, 8)];
@@ -52,7 +55,7 @@ function shapesOf({ sizes: { T, S, D, DV } }: AttentionCall) {
 
 type Shapes = ReturnType<typeof shapesOf>;
 
-/** The phase that packs keys and values. A block packs 64 keys of a head. */
+/** Returns the phase that packs keys and values. A block packs 64 keys of a head. */
 function packPhase({ sizes: { B, S, HKV, D, DV } }: AttentionCall, { S8, D4, V8 }: Shapes): Phase {
   const chunks = Math.ceil(S / 64);
   return {
@@ -83,7 +86,7 @@ function packPhase({ sizes: { B, S, HKV, D, DV } }: AttentionCall, { S8, D4, V8 
   };
 }
 
-/** Byte offsets in a thread's memory; `size` is the number of 4-byte elements. */
+/** Returns the byte offsets of the arrays in a thread's memory, and `size`, the total number of 4-byte elements. */
 function memoryOf({ attrs }: AttentionCall, { D8, V8, row, rows }: Shapes) {
   const inner = keepsInner(attrs) ? 1 : 0;
   const q = 0;
@@ -112,7 +115,7 @@ interface Tile {
   readonly memory: Memory;
   readonly at: Addresses;
   readonly needed: readonly boolean[];
-  /** Sample, head and first query. */
+  /** The sample (b), the head (h) and the first query (i) of the tile. */
   readonly b: I32;
   readonly h: I32;
   readonly i: I32;
@@ -137,11 +140,11 @@ interface Group {
   readonly to: Int;
 }
 
-/** Whether the block mask shows any of the NEAR keys from j on to any row of a tile. */
+/** Nonzero if the block mask shows any of the NEAR keys from key j on to any row of a tile. */
 const visible = (f: Func, { call, at, b, h, i, rows }: Tile, j: I32): I32 =>
   tileVisible(f, call, at.inputs.slice(3), { b, h, i, rows, j, keys: NEAR });
 
-/** The range of keys that any row of a tile can see. A block mask may shorten it at both ends. */
+/** Returns the range of keys that any row of a tile can see. A block mask may shorten this range at both ends. */
 function keysOfTile(f: Func, tile: Tile): KeyRange {
   const { call, shapes: { S8 }, i, rows } = tile;
   const { lo, hi } = groupOf(f, call, i, rows, 0, S8);
@@ -157,7 +160,10 @@ function keysOfTile(f: Func, tile: Tile): KeyRange {
   return { lo: greater(f, lo, first), hi: lesser(f, hi, last) };
 }
 
-/** Writes a loop over the keys of a tile in steps of NEAR, with the code of `body` for each group of rows that sees them. */
+/**
+ * Writes a loop over the keys of a tile in steps of NEAR keys. In each step, `body` writes the code for each group of rows and
+ * the keys of this step that the group can see.
+ */
 function eachGroup(f: Func, tile: Tile, { lo, hi }: KeyRange, body: (group: Group) => void): void {
   const { call, shapes: { S8 }, i, rows } = tile;
   f.loop(i32.and(lo, -NEAR), hi, NEAR, (first) => {
@@ -172,7 +178,7 @@ function eachGroup(f: Func, tile: Tile, { lo, hi }: KeyRange, body: (group: Grou
   });
 }
 
-/** Computes the scores of a tile, s = scale q . k. */
+/** Writes the code that computes the scores of a tile, s = scale * (q . k). */
 function writeScores(f: Func, tile: Tile, seen: KeyRange): void {
   const { call: { sizes: { HKV, D } }, shapes: { packs, D4, D8, row: sRow }, memory, at: { own } } = tile;
   eachGroup(f, tile, seen, ({ row, size, from, to }) => {
@@ -190,7 +196,7 @@ function writeScores(f: Func, tile: Tile, seen: KeyRange): void {
   });
 }
 
-/** The function for one row: it replaces the scores by weights, and computes the row's factors and row term. */
+/** Returns the function for one row, which replaces the scores by weights, and computes the row's factors and row term. */
 function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
   const count = at.inputs.length - 3;
   return helper(f, 8 + count, (f, s, i, lo, hi, b, h, factor, term, ...extras) => {
@@ -207,7 +213,7 @@ function rowFunction(f: Func, { call, memory, at, needed }: Tile) {
   });
 }
 
-/** Computes the weights of a tile. */
+/** Writes the code that computes the weights of a tile. */
 function writeWeights(f: Func, tile: Tile, seen: KeyRange): void {
   const { call, shapes: { S8, row: sRow }, memory, at: { own, inputs, outputs }, b, h, i, rows } = tile;
   const { H, T } = call.sizes;
@@ -225,8 +231,8 @@ function writeWeights(f: Func, tile: Tile, seen: KeyRange): void {
 }
 
 /**
- * Computes the weighted sums of the values and stores the rows at `to`. `kind` holds the byte offsets of the weights (or
- * shares), the sums and the factors.
+ * Writes the code that computes the weighted sums of the values and stores the rows at `to`. `kind` holds the byte offsets of the
+ * weights (or shares), the sums and the factors.
  */
 function writeValues(
   f: Func,
@@ -283,13 +289,13 @@ function writeTile(f: Func, tile: Tile): void {
   }
 }
 
-/** Number of elements of the packed keys, and of the packed values. */
+/** Returns the number of elements of the packed keys, and the number of elements of the packed values. */
 const packedSizes = ({ sizes: { B, HKV } }: AttentionCall, { S8, D4, V8 }: Shapes): [number, number] => [
   B * HKV * S8 * D4,
   B * HKV * S8 * V8,
 ];
 
-/** The addresses of the keys and values of key head `kv` in sample b, packed or not. */
+/** Returns the addresses of the keys and values (packed or not) of key head `kv` in sample b. */
 function keysAndValues(
   f: Func,
   call: AttentionCall,
@@ -310,7 +316,7 @@ function keysAndValues(
   return { keys: f.let(element(k, first, 4 * D)), values: f.let(element(v, first, 4 * DV)) };
 }
 
-/** The phases of `attention`; undefined if the activation has no WebAssembly code. */
+/** Returns the phases of `attention`, or undefined if the activation has no WebAssembly code. */
 export function attentionSimd({ inputs, attrs, needed }: Call<AttentionAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };

@@ -6,7 +6,7 @@ import { type AttentionAttrs, attentionSizes, hasRowTerm, isExact } from "../siz
 import { deltaPhase, gradientBlock, gradientPlan, querySumPhase } from "./backward.ts";
 import { isKnown } from "./weights.ts";
 
-/** The phases of `attention_gradient`; undefined if the activation has no WebAssembly code. */
+/** Returns the phases of `attention_gradient`, or undefined if the activation has no WebAssembly code. */
 export function gradientSimd({ inputs, attrs, needed }: Call<AttentionAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };

@@ -33,7 +33,10 @@ export interface AttentionCall {
 const clamp = (f: Func, x: Int, low: number, high: number): Local<"i32"> =>
   lesser(f, greater(f, x, low), high);
 
-/** The range of keys that query i can see: from `start` up to, but not including, `end`. A mask may hide some of them. */
+/**
+ * Returns the range of keys that query i can see: from `start` up to, but not including, `end`. If `start` or `end` is undefined,
+ * there is no limit. A mask may hide some of these keys.
+ */
 export function keysOf(
   f: Func,
   { sizes, attrs: { causal, window, symmetric, ...rest } }: AttentionCall,
@@ -47,7 +50,7 @@ export function keysOf(
   };
 }
 
-/** The range of queries that can see key j: from `start` up to, but not including, `end`. */
+/** Returns the range of queries that can see key j: from `start` up to, but not including, `end` (undefined: no limit). */
 export function queriesOf(
   f: Func,
   { sizes, attrs: { causal, window, symmetric, ...rest } }: AttentionCall,
@@ -78,17 +81,17 @@ const HEADS: Readonly<
   },
 };
 
-/** The key head that query head h reads. */
+/** Returns the key head that query head h reads. */
 export const keyHead = ({ sizes: { H, HKV }, attrs }: AttentionCall, h: Int): I32 =>
   HEADS[attrs.kvHead].keyHead(h, H, HKV);
 
-/** The m-th query head that reads key head `kv`. */
+/** Returns the m-th query head that reads key head `kv`. */
 export const queryHead = ({ sizes: { H, HKV }, attrs }: AttentionCall, kv: Int, m: Int): I32 =>
   HEADS[attrs.kvHead].head(kv, m, H, HKV);
 
 /**
- * The range of keys that any of the queries i to i + size - 1 can see, rounded to groups of 8. It is relative to key `first`
- * and clamped to `count` keys.
+ * Returns the range of keys that any of the queries i to i + size - 1 can see, extended to multiples of 8. The range is relative
+ * to key `first` and clamped to `count` keys.
  */
 export function groupOf(f: Func, call: AttentionCall, i: Int, size: number, first: Int, count: number) {
   const { start } = keysOf(f, call, i);
@@ -101,8 +104,8 @@ export function groupOf(f: Func, call: AttentionCall, i: Int, size: number, firs
 }
 
 /**
- * The range of queries that can see any of the keys j to j + size - 1, rounded to groups of 4. It is relative to query `first`
- * and clamped to `count` queries.
+ * Returns the range of queries that can see any of the keys j to j + size - 1, extended to multiples of 4. The range is relative
+ * to query `first` and clamped to `count` queries.
  */
 export function queriesIn(f: Func, call: AttentionCall, j: Int, size: number, first: Int, count: number) {
   const { start } = queriesOf(f, call, j);
@@ -198,16 +201,16 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
       f.set(seen, v128.and(seen, f32x4.ne(score, -Infinity)));
       return { j, raw: before, score, seen };
     },
-    /** The gradient of the raw scores of pairs, given the gradient `ds` of the modified scores. */
+    /** Returns the gradient of the raw scores of pairs, given the gradient `ds` of the modified scores. */
     throughModifier({ j, raw, seen }: Pairs, ds: V128): V128 {
       if (slope.kind === "number" && slope.value === 1) return ds;
       const factor = toWasm(slope, f, { ...variables(j), score: raw }, tables);
       return v128.select(seen, f32x4.madd(ds, factor, 0), HIDDEN);
     },
-    /** The value of an expression for four pairs. */
+    /** Returns the value of an expression for four pairs. */
     value: (e: Expression, { j, raw }: Pairs, more: Readonly<Record<string, V128>> = {}): V128 =>
       toWasm(e, f, { ...variables(j), score: raw, ...more }, tables),
-    /** The table entries that four pairs look up, and the flat indices of these entries. */
+    /** Returns the table entries that four pairs look up, and the flat indices of these entries. */
     entryOf(lookup: Lookup, { j, raw }: Pairs): { entry: V128; index: V128 } {
       let index: V128 | undefined;
       const read = (at: V128): V128 => tables[lookup.table](index = at);
@@ -215,7 +218,7 @@ export function pointsOf(f: Func, call: AttentionCall, { b, h, i, extras }: Quer
       const entry = f.let(toWasm(lookup, f, { ...variables(j), score: raw }, all));
       return { entry, index: index! };
     },
-    /** The dropout factors of pairs, 0 or 1 / (1 - p); undefined without dropout. */
+    /** Returns the dropout factors (0 or 1 / (1 - p)) of the pairs with keys j to j + 3; undefined if there is no dropout. */
     keep: attrs.dropout.p > 0 ? dropoutOf(f, call, { b, h, i, extras }) : undefined,
   };
 }

@@ -1,5 +1,6 @@
-// Gradients of learned tables in WebAssembly. The tiles are those of backward.ts; each row adds its contribution to the entries
-// that its pairs look up. The work is divided into a few slices with separate sums, which are added at the end.
+// Gradients of learned tables in WebAssembly. The tiles are the same as in backward.ts. Each row adds its contribution to the
+// gradients of the table entries that its pairs look up. The work is divided into a few slices, each with its own sums; the sums
+// of all slices are added at the end.
 import type { Phase, Simd } from "../../../src/graph/simd.ts";
 import type { Call } from "../../../src/graph/tensor.ts";
 import {
@@ -30,13 +31,13 @@ import { isKnown } from "./weights.ts";
 /** Maximum number of slices. */
 const SLICES = 32;
 
-/** Adds x to the float at an address. */
+/** Writes the code that adds x to the float at an address. */
 function addTo(f: Func, address: I32, x: ReturnType<typeof sumLanes>): void {
   const at = f.let(address);
   f.store(at, f32.add(load("f32", at), x));
 }
 
-/** The code by which a row adds to the entries of one lookup: `add` for every four pairs, and `end` at the end of the row. */
+/** Returns functions that write the code of one lookup for a row: `add` for each four pairs, and `end` for the end of the row. */
 function slopeCode(f: Func, { lookup, derivative }: TableSlope, offset: number, points: Points, sums: I32) {
   const contribution = (pairs: Pairs, ds: V128): { index: V128; by: V128 } => {
     const { entry, index } = points.entryOf(lookup, pairs);
@@ -68,7 +69,7 @@ function slopeCode(f: Func, { lookup, derivative }: TableSlope, offset: number, 
   };
 }
 
-/** The phase that adds the slices. */
+/** Returns the phase that adds the sums of all slices. */
 function sumPhase(size: number, slices: number): Phase {
   const most = 1024;
   return {
@@ -91,7 +92,7 @@ function sumPhase(size: number, slices: number): Phase {
   };
 }
 
-/** The phases of `attention_table_gradient`; undefined if the activation has no WebAssembly code. */
+/** Returns the phases of `attention_table_gradient`, or undefined if the activation has no WebAssembly code. */
 export function tableGradientSimd({ inputs, attrs }: Call<TableGradientAttrs>): Simd | undefined {
   if (!isKnown(attrs)) return undefined;
   const call = { sizes: attentionSizes(inputs), attrs };

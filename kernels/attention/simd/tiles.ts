@@ -37,7 +37,7 @@ export function helper(
   });
 }
 
-/** n rounded up to a multiple. */
+/** Returns n rounded up to a multiple of `multiple`. */
 export const upTo = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 
 /** `lesser` returns the smaller, `greater` the larger of two signed integers. */
@@ -50,7 +50,10 @@ function chosen(f: Func, a: Int, b: Int, better: (a: Int, b: Int) => I32): Local
   return x;
 }
 
-/** Strides of a product c = a b, in bytes: between rows of a, between steps along k in a and in b, and between rows of c. */
+/**
+ * Strides in bytes of a product c = a b: `aRow` between rows of a, `aStep` and `bStep` between steps along k in a and in b, and
+ * `cRow` between rows of c.
+ */
 export interface Product {
   readonly aRow: number;
   readonly aStep: number;
@@ -63,13 +66,14 @@ export interface Product {
 }
 
 /**
- * The weight, or gradient, of a pair that is not visible: -0, which no visible pair has. It adds nothing to a product, unless
- * it is multiplied by NaN or infinity; in that case the products are computed with `masked`, which skips hidden pairs.
+ * The value that marks the weight or gradient of a pair that is not visible: -0, which no visible pair has. It adds nothing to a
+ * product, unless it is multiplied by NaN or infinity; in that case the products are computed with `masked`, which skips hidden
+ * pairs.
  */
 export const HIDDEN = -0;
 const HIDDEN_BITS = 0x80000000;
 
-/** Rows of a register tile: 6 x 8 sums and their operands fill the 16 vector registers. */
+/** Number of rows of a register tile: 6 x 8 sums and their operands fill the 16 vector registers. */
 const ROWS = 6;
 const UNROLL = 4;
 
@@ -86,8 +90,8 @@ export function forGroups(f: Func, count: number, body: (row: I32, size: number)
 }
 
 /**
- * The function (a, b, c, n) that computes c[r][0..7] (+)= sum over k < n of a[r][k] b[k][0..7] for `rows` rows r. n must be a
- * multiple of 4; nothing is added if n is not positive.
+ * Returns the function (a, b, c, n) that computes c[r][0..7] = sum over k < n of a[r][k] b[k][0..7] for `rows` rows r, or adds
+ * this sum to c if `add` is set. n must be a multiple of 4; if n is not positive, the sum is 0.
  */
 export function product({ module }: Func, rows: number, strides: Product): FunctionRef {
   const known = products.get(module) ?? new Map<string, FunctionRef>();
@@ -150,7 +154,7 @@ export function loadColumns(address: Int, columns: number, e: number): V128 {
   return v128.and(x, lanes([0, 1, 2, 3].map((c) => c < rest ? -1 : 0) as [number, number, number, number]));
 }
 
-/** The dot product of two rows of `columns` values. */
+/** Returns the dot product of the rows of `columns` values at the addresses x and y. */
 export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
   const [a, b, sum] = [f.let(x), f.let(y), f.let(f32x4.splat(0))];
   const whole = columns - columns % 4;
@@ -164,8 +168,8 @@ export function rowProduct(f: Func, x: I32, y: I32, columns: number): F32 {
 }
 
 /**
- * The function (x, y, to, first, end) that stores the dot products of a row x with the rows y[j] at to[j], for
- * first <= j < end. `first`, `end` and the number of columns must be multiples of 4.
+ * Returns the function (x, y, to, first, end) that stores the dot products of a row x with the rows y[j] at to[j], for first <= j
+ * < end. `first`, `end` and the number of columns must be multiples of 4.
  */
 export function rowDots(f: Func, { columns, stride }: Rows): FunctionRef {
   return helper(f, 5, (f, x, y, to, first, end) => {
@@ -183,13 +187,13 @@ export function rowDots(f: Func, { columns, stride }: Rows): FunctionRef {
   });
 }
 
-/** 1 if a lane of `sum`, a sum of values times 0, is NaN, which means that a value is NaN or infinite; else 0. */
+/** Returns 1 if a lane of `sum` is NaN, else 0. `sum` is a sum of values times 0, which is NaN if a value is NaN or infinite. */
 function isNotFinite(f: Func, sum: V128): I32 {
   const x = f.let(sum);
   return v128.anyTrue(f32x4.ne(x, x));
 }
 
-/** Whether any of `count` values in memory is NaN or infinite; `count` must be a multiple of 4. */
+/** Returns 1 if any of `count` values in memory is NaN or infinite, else 0. `count` must be a multiple of 4. */
 export function hasNotFinite(f: Func, address: I32, count: number): I32 {
   const check = f.let(f32x4.splat(0));
   f.loop(0, 4 * count, 16, (e) => f.set(check, f32x4.madd(load("v128", i32.add(address, e)), 0, check)));
@@ -197,7 +201,7 @@ export function hasNotFinite(f: Func, address: I32, count: number): I32 {
 }
 
 /**
- * The function (to, from, count, flag) that copies `count` rows, multiplied by `scale`, to rows padded to a multiple of 8
+ * Returns the function (to, from, count, flag) that copies `count` rows, multiplied by `scale`, to rows padded to a multiple of 8
  * values, and adds rows of zeros up to `rows`. It stores 1 at `flag` if any value is NaN or infinite, else 0.
  */
 export function rowCopy(f: Func, { columns, stride }: Rows, rows: number, scale = 1): FunctionRef {
@@ -228,8 +232,8 @@ export function rowCopy(f: Func, { columns, stride }: Rows, rows: number, scale 
 }
 
 /**
- * The function (to, from, count, factors) that copies padded rows back to a tensor. If `scaled`, each row is multiplied by its
- * value at the address `factors`.
+ * Returns the function (to, from, count, factors) that copies padded rows back to a tensor. If `scaled`, each row is multiplied
+ * by its value at the address `factors`.
  */
 export function rowStore(f: Func, { columns, stride }: Rows, scaled: boolean): FunctionRef {
   const width = 4 * upTo(columns, 8);
@@ -261,8 +265,8 @@ function transposed(f: Func, rows: readonly V128[]): V128[] {
 }
 
 /**
- * The function (to, from, count) that packs `count` rows in panels of 8 rows. In a panel, the 8 values of each column follow
- * each other, and the columns are padded to a multiple of 4. A panel with fewer rows repeats the last row.
+ * Returns the function (to, from, count) that packs `count` rows in panels of 8 rows. In a panel, the 8 values of each column
+ * follow each other, and the columns are padded to a multiple of 4. A panel with fewer rows repeats the last row.
  */
 export function panelPack(f: Func, { columns, stride }: Rows): FunctionRef {
   return helper(f, 3, (f, to, from, count) => {
@@ -287,8 +291,8 @@ export function panelPack(f: Func, { columns, stride }: Rows): FunctionRef {
 }
 
 /**
- * The function (to, from, count, all) that packs `count` rows in panels of 8 columns, `panel` bytes apart. In a panel, the 8
- * values of each row follow each other. Rows from `count` up to `all` are filled with zeros.
+ * Returns the function (to, from, count, all) that packs `count` rows in panels of 8 columns, `panel` bytes apart. In a panel,
+ * the 8 values of each row follow each other. Rows from `count` up to `all` are filled with zeros.
  */
 export function columnPack(f: Func, { columns, stride }: Rows, panel: number): FunctionRef {
   return helper(f, 4, (f, to, from, count, all) => {

@@ -1,5 +1,5 @@
-// Computes weights from scores, and gradients of scores from gradients of weights, for four keys of a query at a time: the
-// activations, backward passes and divisors of activations.ts.
+// Computes weights from scores, and gradients of scores from gradients of weights, for four keys of a query at a time. This file
+// implements the activations, backward passes and divisors of activations.ts.
 import {
   type F32,
   f32,
@@ -41,13 +41,13 @@ export interface RowResult {
   readonly shares?: F32;
 }
 
-/** Turns a row of raw scores into weights, in place. */
+/** Writes the code that replaces a row of raw scores by weights. */
 export type Weigh = (f: Func, row: ScoreRow) => RowResult;
 
 /** A normalised activation in WebAssembly. */
 interface NormalisedCode {
   readonly weigh: Weigh;
-  /** The weight a and the share w of a score (see `NormalisedActivation`). */
+  /** Computes the weight a and the share w of a score (see `NormalisedActivation`). */
   readonly weight: (f: Func, score: V128, term: V128) => { a: V128; share: V128 };
   /** The logarithm of a weight above 0. Default: computed from the weight. */
   readonly logWeight?: (score: V128, term: V128) => V128;
@@ -66,7 +66,10 @@ function each(
   });
 }
 
-/** Like `each`, but `body` gets modified scores (-Infinity if hidden) and a mask of the visible lanes; its result is stored. */
+/**
+ * Like `each`, but `body` gets the modified scores (-Infinity if hidden) and a mask of the visible lanes, and the result of
+ * `body` replaces the scores in memory.
+ */
 function eachScore(f: Func, row: ScoreRow, body: (score: Local<"v128">, seen: V128) => V128): void {
   each(f, row, (j, at) => {
     const { score, seen } = row.points.pairs(load("v128", at), j);
@@ -77,7 +80,7 @@ function eachScore(f: Func, row: ScoreRow, body: (score: Local<"v128">, seen: V1
 const kept = ({ points: { keep } }: ScoreRow, j: Local<"i32">, a: V128): V128 =>
   keep ? f32x4.mul(a, keep(j)) : a;
 
-/** The largest of four floats. NaN may be ignored. */
+/** Returns the largest of the four floats in x. A lane that is NaN may be ignored. */
 function maxLanes(f: Func, x: Local<"v128">): F32 {
   const pairs = f.let(f32x4.pmax(x, v128.shuffle(x, x, [2, 3, 2, 3])));
   return f32x4.lane(f32x4.pmax(pairs, v128.shuffle(pairs, pairs, [1, 1, 1, 1])), 0);
@@ -87,7 +90,10 @@ function maxLanes(f: Func, x: Local<"v128">): F32 {
 const EMPTY = 1e30;
 const LOWEST = -3.4028234663852886e38;
 
-/** e^s / sum of e^s, where a NaN score makes the sum NaN. `firstTop` and `firstSum` are the initial maximum and sum. */
+/**
+ * Softmax, e^s / (sum of e^s over the row); a NaN score makes the sum NaN. `firstTop` and `firstSum` are the initial maximum and
+ * sum.
+ */
 function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
   // The minimum with 0 ensures that no weight exceeds 1, even if the log-sum-exp was rounded down.
   const logWeight = (score: V128, term: V128): V128 => f32x4.pmin(f32x4.sub(score, term), 0);
@@ -124,7 +130,10 @@ function softmax(firstTop: number, firstSum: 0 | 1): NormalisedCode {
   };
 }
 
-/** Maximum number of steps towards tau, and the excess of the sum of squares over 1 below which a step is the last. */
+/**
+ * STEPS limits the number of steps towards tau. A step to the exact root is the last if the sum of squares exceeds 1 by at most
+ * SMALL.
+ */
 const [STEPS, SMALL] = [16, 0.01];
 
 /** Writes one step towards tau from below (see `stepOf` in entmax15.ts), which updates `tau` and `searching`. */
@@ -161,7 +170,7 @@ const entmax15: NormalisedCode = {
     eachScore(f, row, (score) => {
       f.set(score, f32x4.mul(score, 0.5));
       f.set(top, f32x4.pmax(top, score));
-      // True for NaN and Infinity.
+      // This mask is true for NaN and Infinity.
       f.set(wrong, v128.or(wrong, v128.not(f32x4.lt(score, Infinity))));
       return score;
     });
@@ -201,7 +210,7 @@ const NORMALISED: Partial<Record<AttentionActivation, NormalisedCode>> = {
   entmax15,
 };
 
-/** Whether the activation has WebAssembly code. */
+/** True if the activation has WebAssembly code. */
 export const isKnown = ({ activation }: AttentionAttrs): boolean =>
   !ACTIVATIONS[activation].normalised || NORMALISED[activation] !== undefined;
 
@@ -211,7 +220,7 @@ const DIVISORS: Readonly<Record<AttentionChoice<"divide">, (n: F32) => F32>> = {
   sqrt_n: (n) => f32.sqrt(n),
 };
 
-/** phi(s) and its derivative. */
+/** Returns phi(s), and a function that returns the derivative of phi at s. */
 function elementwise(f: Func, { expression, logistic }: ElementwiseActivation, score: V128) {
   if (!logistic) {
     const slope = derivative(expression, "score");
@@ -223,7 +232,7 @@ function elementwise(f: Func, { expression, logistic }: ElementwiseActivation, s
   return { phi, slope: () => f32x4.mul(f32x4.mul(e, phi), phi) };
 }
 
-/** The code of an activation in the forward pass. */
+/** Returns the function that writes the code of an activation in the forward pass. */
 export function weighOf(attrs: AttentionAttrs): Weigh {
   const definition = ACTIVATIONS[attrs.activation];
   if (definition.normalised) return NORMALISED[attrs.activation]!.weigh;
@@ -257,10 +266,12 @@ const BACKWARD: Readonly<
   ste: (_a, _share, da) => da,
 };
 
-/** Weights are raised to this value before their logarithm is computed. */
+/** Weights below this value are replaced by it before their logarithm is computed. */
 export const TINY = 1e-37;
 
-/** The weights before dropout, and their logarithms (valid for weights above 0). `term` has the row term in all lanes. */
+/**
+ * Returns the weights before dropout, and their logarithms (valid for weights above 0). All lanes of `term` hold the row term.
+ */
 export function weightsOf(
   f: Func,
   attrs: AttentionAttrs,
@@ -278,7 +289,7 @@ export function weightsOf(
 const scaled = ({ divide }: AttentionAttrs, term: V128, x: V128): V128 =>
   divide === "none" ? x : f32x4.mul(term, x);
 
-/** The weights of pairs before dropout, and the gradients of their scores, given the gradients `da` of the weights. */
+/** Returns the weights of pairs before dropout, and the gradients of their scores, given the gradients `da` of the weights. */
 export function gradientsOf(
   f: Func,
   attrs: AttentionAttrs,
