@@ -5,14 +5,15 @@ import { type RandomStream, randomStream } from "../base/random.ts";
 import type { DenseTensor, OracleOptions } from "./oracle.ts";
 
 /**
- * A score modifier for edge cases. "hides": the score is -Infinity if j < table[i], with a table [T]; at least one row has
- * no visible key. "looks up": adds entry (r, j - i) of a table [2, 3], one entry of which is -Infinity. r is 1, or 0 if
- * i = 1, because the index is then 0/0 (NaN), which reads the first entry. An index out of range reads the nearest entry.
+ * A score modifier for edge cases. "hides" sets the score of query i and key j to -Infinity if j < table[i], where the
+ * table has shape [T]; at least one query then has no visible key. "looks up" adds table[r, j - i] to the score, where the
+ * table has shape [2, 3] and one of its entries is -Infinity. The row index r is (i - 1) / (i - 1), which is 1, or NaN if i
+ * = 1. A NaN index reads entry 0, and an index out of range reads the nearest entry.
  */
 export interface CaseModifier {
-  /** Its kind. */
+  /** The kind of modifier. */
   readonly name: "hides" | "looks up";
-  /** Its lookup table. */
+  /** The lookup table that the modifier reads. */
   readonly table: DenseTensor;
 }
 
@@ -24,23 +25,29 @@ export interface AttentionCase {
   readonly seed: number;
   /** [B, T, H, d] */
   readonly q: DenseTensor;
-  /** [B, S, Hkv, d]; head h reads key head floor(h Hkv / H). */
+  /** [B, S, Hkv, d]; query head h uses key/value head floor(h Hkv / H). */
   readonly k: DenseTensor;
   /** [B, S, Hkv, dv] */
   readonly v: DenseTensor;
   /** Upstream gradient dL/dz, [B, T, H, dv]. */
   readonly dz: DenseTensor;
-  /** [B, H, T, S], where B and H may be 1: 1 if the query sees the key, else 0; undefined if every key is visible. */
+  /**
+   * Shape [B, H, T, S], where the first two sizes may be 1 (broadcast). An entry is 1 if the query sees the key, else 0.
+   * The mask is undefined if every key is visible.
+   */
   readonly mask: DenseTensor | undefined;
-  /** Factor of the scores. */
+  /** Factor by which q . k is multiplied. */
   readonly scale: number;
-  /** The activation. A sigmoid has the bias -ln S. */
+  /** The activation. If it is a sigmoid, the bias -ln S is added to the scores. */
   readonly activation: NonNullable<OracleOptions["activation"]>;
   /** The score modifier, applied before the bias. Default: none. */
   readonly modifier?: CaseModifier;
 }
 
-/** Masks that a check can be limited to: none, key j <= query i, or random ones with fully masked rows. */
+/**
+ * Masks that a check can be limited to: no mask, a causal mask (query i sees the keys j <= i), or random masks with fully
+ * masked rows.
+ */
 export const CASE_MASKS = ["none", "causal", "random"] as const;
 
 /** One of {@link CASE_MASKS}. */
@@ -52,19 +59,19 @@ export interface AttentionCaseOptions {
   readonly seed?: number;
   /** The activation of every case. Default: softmax. */
   readonly activation?: AttentionCase["activation"];
-  /** The mask of every case. Default: all kinds occur. */
+  /** The kind of mask that every case has. Default: the kind is random and differs between cases. */
   readonly mask?: CaseMask;
   /** Whether every fourth case has a score modifier. Default: false. */
   readonly modifiers?: boolean;
 }
 
-/** Multiples of 1/16, which are exact in float32 and in print. */
+/** Returns random multiples of 1/16, which float32 and decimal output represent exactly. */
 function numbers(rng: RandomStream, shape: readonly number[]): DenseTensor {
   const size = shape.reduce((a, b) => a * b, 1);
   return { shape, data: Float64Array.from({ length: size }, () => Math.round(16 * rng.normal()) / 16) };
 }
 
-/** Two different sizes in [low, high]. */
+/** Returns two different random sizes from low to high, inclusive. */
 function twoSizes(rng: RandomStream, low: number, high: number): [number, number] {
   const first = low + rng.below(high - low + 1);
   const step = 1 + rng.below(high - low);
@@ -79,7 +86,7 @@ function patternsOf(mask: CaseMask | undefined): readonly Pattern[] {
   return mask === "random" ? RANDOM : [mask];
 }
 
-/** A boolean mask; random ones have at least one fully masked row per matrix. */
+/** Returns a mask of zeros and ones, or undefined for "none". In a random mask, each [T, S] matrix has a fully masked row. */
 function maskOf(rng: RandomStream, pattern: Pattern, [B, H, T, S]: readonly number[]) {
   if (pattern === "none") return undefined;
   const shape = [
@@ -113,16 +120,17 @@ function modifierOf(rng: RandomStream, index: number, T: number, S: number): Cas
   return { name: "looks up", table: { shape: [2, 3], data } };
 }
 
-/** The score that a modifier returns for the score s of query i and key j. */
+/** Returns the score to which a modifier changes the score s of query i and key j. */
 function modified({ name, table: { data } }: CaseModifier, s: number, i: number, j: number): number {
   if (name === "hides") return j < data[i] ? -Infinity : s;
   return s + data[(i === 1 ? 0 : 3) + Math.min(Math.max(j - i, 0), 2)];
 }
 
 /**
- * The case with this index: sizes of 1 to 9 (T and S up to 70 in every fifth case, d and dv in every 25th); T != S and
- * d != dv; one or two samples; grouped heads; no mask, a causal one, or a random one with fully masked rows (or only the
- * kind `mask`); a scale that is not always 1/sqrt(d); with `modifiers`, every fourth case has a score modifier.
+ * Returns the case with this index. Its sizes are 1 to 9, except that T and S are 10 to 70 in every fifth case, and that d
+ * and dv are 1 to 70 in every 25th case. T differs from S, and d differs from dv. There are one or two samples, and
+ * key/value heads may be shared. There is no mask, a causal mask or a random mask with fully masked rows; the option `mask`
+ * selects one of these kinds. The scale is not always 1/sqrt(d). With `modifiers`, every fourth case has a score modifier.
  *
  * @example
  * ```ts
@@ -160,7 +168,7 @@ export function attentionCase(
   };
 }
 
-/** The oracle's options for a case. */
+/** Returns the options with which the oracle computes a case. */
 export function oracleOptions({ k, mask, scale, activation, modifier }: AttentionCase): OracleOptions {
   const bias = autoBias({ activation, divide: "none" }, k.shape[1]);
   return {

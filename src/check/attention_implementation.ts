@@ -1,4 +1,4 @@
-// Implementations to check: heed's kernels on a device, or a user's function of one head's matrices.
+// Implementations of attention to check: heed's kernels on a device, or a user's function that computes one head.
 import { settled } from "../base/user_promise.ts";
 import { booleanMask, modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
@@ -29,7 +29,7 @@ export interface AttentionFound {
 export interface AttentionImplementation {
   /** Its name in reports. */
   readonly name: string;
-  /** Whether it supports score modifiers; if so, some of its cases have one. Default: false. */
+  /** Whether the implementation supports score modifiers. If it does, every fourth case has one. Default: false. */
   readonly modifiers?: boolean;
   /** Computes a case; an error is reported as a failure of the case. */
   run(given: AttentionCase): Promise<AttentionFound>;
@@ -46,7 +46,7 @@ export interface AttentionInput {
   readonly v: number[][];
   /** [T][S]; true if the query attends to the key. */
   readonly mask: boolean[][];
-  /** Factor of q . k. */
+  /** Factor by which q . k is multiplied. */
   readonly scale: number;
 }
 
@@ -62,15 +62,15 @@ export interface AttentionInputGradients {
 
 /** A module with a user's attention, for `check_attention --file`. */
 export interface AttentionModule {
-  /** The values, [T][dv]; a fully masked row is zeros. */
+  /** Returns the values z [T][dv]. The row of a query without visible keys must be zeros. */
   attention(given: AttentionInput): number[][] | Promise<number[][]>;
-  /** Gradients of sum(dz * values), for an upstream dz [T][dv]. */
+  /** Returns the gradients of sum(dz * z), where dz [T][dv] is the upstream gradient. */
   attentionGradient?(
     given: AttentionInput & { readonly dz: number[][] },
   ): AttentionInputGradients | Promise<AttentionInputGradients>;
 }
 
-/** A case's modifier for the kernels. */
+/** Returns a case's modifier in the form that the kernels take. */
 function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
   const [score, i, j] = ["score", "i", "j"].map(variable);
   if (name === "hides") {
@@ -81,7 +81,7 @@ function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
 }
 
 /**
- * heed's kernels on a device, forward and backward.
+ * Returns an implementation that runs heed's kernels on a device, forward and backward.
  *
  * @example
  * ```ts
@@ -118,7 +118,7 @@ export function kernelAttention(device: Device): AttentionImplementation {
   };
 }
 
-/** Matrix (b, :, h, :) of a tensor [B, rows, heads, columns]. */
+/** Returns the matrix x[b, :, h, :] of a tensor x [B, rows, heads, columns]. */
 function matrixOf({ shape: [, rows, heads, columns], data }: DenseTensor, b: number, h: number): number[][] {
   return Array.from({ length: rows }, (_, i) => {
     const start = ((b * rows + i) * heads + h) * columns;
@@ -126,7 +126,7 @@ function matrixOf({ shape: [, rows, heads, columns], data }: DenseTensor, b: num
   });
 }
 
-/** A matrix returned by a user's function; throws UserError if its shape is wrong or an element is not a number. */
+/** Returns the matrix that a user's function returned; throws UserError if its shape is wrong or an element is not a number. */
 export function checkedMatrix(value: unknown, rows: number, columns: number, what: string): number[][] {
   const list = (x: unknown): x is ArrayLike<unknown> =>
     Array.isArray(x) || (ArrayBuffer.isView(x) && "length" in x);
@@ -145,7 +145,7 @@ export function checkedMatrix(value: unknown, rows: number, columns: number, wha
     }));
 }
 
-/** Adds a matrix to (b, :, h, :) of a tensor [B, rows, heads, columns]. */
+/** Adds a matrix to sums[b, :, h, :], where `sums` is a tensor [B, rows, heads, columns]. */
 export function addMatrix(
   sums: Float64Array,
   [, rows, heads, columns]: readonly number[],
@@ -157,7 +157,10 @@ export function addMatrix(
   }
 }
 
-/** Each head of each sample of a case, its key head, and new copies of its matrices. */
+/**
+ * Yields every head h of every sample b of a case, with the index `kv` of its key/value head and new copies of its
+ * matrices.
+ */
 export function* headsOfCase({ q, k, v, mask, scale }: AttentionCase): Generator<
   { b: number; h: number; kv: number; input: AttentionInput }
 > {
@@ -216,7 +219,7 @@ export function functionAttention(name: string, module: AttentionModule): Attent
       const add = (sums: Float64Array, { shape }: DenseTensor, matrix: unknown, what: string, at: number[]) =>
         addMatrix(sums, shape, checkedMatrix(matrix, shape[1], shape[3], what), at);
       for (const { b, h, kv, input } of headsOfCase(given)) {
-        // A copy per call: a function may modify its arguments.
+        // The function gets a copy of the input, because it may modify its arguments.
         add(z, dz, await settled(module.attention(structuredClone(input))), "attention()", [b, h]);
         if (!module.attentionGradient) continue;
         const promised = module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
@@ -231,7 +234,7 @@ export function functionAttention(name: string, module: AttentionModule): Attent
 }
 
 /**
- * Loads the export `attention` of a TypeScript file, and its gradients from the optional export `attentionGradient`.
+ * Loads the function `attention` that a TypeScript file exports, and the function `attentionGradient` if the file exports it.
  *
  * @throws {UserError} if the file cannot be imported, or has no such export
  *

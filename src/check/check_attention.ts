@@ -16,8 +16,9 @@ export type Checked = "z" | "dq" | "dk" | "dv";
 const CHECKED: readonly Checked[] = ["z", "dq", "dk", "dv"];
 
 /**
- * Relative L2 tolerances for float32. Norms below `floor` count as `floor`: where terms of size 1 cancel (softmax over one key
- * has gradient 0), only rounding errors remain.
+ * Relative L2 tolerances for float32. If the norm of the expected tensor is below `floor`, the error is relative to
+ * `floor`, because only rounding errors remain where terms of size 1 cancel. For example, the gradient of softmax over one
+ * key is 0.
  */
 const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor: number }>> = {
   z: { error: 1e-5, floor: 1e-3 },
@@ -44,7 +45,7 @@ export interface CheckedCase {
   readonly expected: Readonly<Record<Checked, Float64Array>>;
   /** The implementation's results; undefined if it threw. */
   readonly actual: AttentionFound | undefined;
-  /** Errors of the computed tensors. */
+  /** Errors of the tensors that the implementation computed. */
   readonly errors: readonly TensorError[];
   /** The error that the implementation threw, as a sentence or a stack; undefined if it threw none. */
   readonly failure: string | undefined;
@@ -70,7 +71,7 @@ export interface AttentionCheck {
 export interface CheckAttentionOptions extends AttentionCaseOptions {
   /** Number of cases. Default: 100. */
   readonly count?: number;
-  /** Index of the only case to check. Default: all. */
+  /** Index of the only case to check. Default: all cases are checked. */
   readonly only?: number;
   /** Called after each case. */
   readonly onCase?: (checked: CheckedCase) => void;
@@ -79,7 +80,10 @@ export interface CheckAttentionOptions extends AttentionCaseOptions {
 /** Matches the first frame of a stack that is outside the user's function. */
 const HEED_FRAME = /^ +at (async )?(Object\.run|checkAttentionCase|checkLayerCase) /;
 
-/** An implementation's error as a report shows it: a sentence, or a stack. */
+/**
+ * Returns the text that a report shows for an error of an implementation: the message of a `UserError`, else the error's
+ * stack without heed's own frames.
+ */
 export function failureOf(error: unknown): string {
   if (error instanceof UserError) return error.message;
   if (!(error instanceof Error)) return String(error);
@@ -88,7 +92,7 @@ export function failureOf(error: unknown): string {
   return (frame < 0 ? lines : lines.slice(0, frame)).join("\n");
 }
 
-/** The error over its tolerance; Infinity for NaN. */
+/** Returns the error divided by its tolerance, or Infinity if the error is NaN. */
 const excess = ({ error, allowed }: TensorError): number => Number.isNaN(error) ? Infinity : error / allowed;
 
 /**
@@ -129,8 +133,9 @@ export async function checkAttentionCase(
 }
 
 /**
- * Checks an attention implementation against the dense float64 oracle on random cases (see `attentionCase`): values to 1e-5
- * and, if the implementation returns them, dq, dk and dv to 1e-4, relative in the L2 norm.
+ * Checks an attention implementation against the dense float64 oracle on random cases (see `attentionCase`). The relative
+ * error in the L2 norm may be at most 1e-5 for the values, and at most 1e-4 for dq, dk and dv, which are checked if the
+ * implementation returns them.
  *
  * @param implementation `kernelAttention(device)`, `functionAttention(name, module)` or `await loadAttention(file)`
  * @throws {UserError} if `count` is below 1
@@ -169,7 +174,10 @@ export async function checkAttention(
   return { implementation: implementation.name, count: cases, worst, failed, suspects: suspectsOf(all) };
 }
 
-/** The mistakes that reproduce the actual values in every case; only defined for softmax without modifiers. */
+/**
+ * Returns the mistakes that reproduce the actual values in every case; none unless every case uses softmax without a
+ * modifier.
+ */
 function suspectsOf(all: readonly CheckedCase[]): string[] {
   const known = all.every(({ given, actual }) => actual && given.activation === "softmax" && !given.modifier);
   const right = all.every(({ errors }) =>
@@ -185,7 +193,7 @@ function suspectsOf(all: readonly CheckedCase[]): string[] {
   );
 }
 
-/** The values of a case with some steps replaced, [B, T, H, dv]. */
+/** Returns the values [B, T, H, dv] of a case, computed with the wrong steps that `change` names. */
 function changedValues(given: AttentionCase, change: LayerChange): Float64Array {
   const z = new Float64Array(given.dz.data.length);
   for (const { b, h, input } of headsOfCase(given)) {

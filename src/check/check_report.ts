@@ -1,4 +1,4 @@
-// Reports of attention checks: a line per check, a page per case, a record per case.
+// Functions that report attention checks: a line for each check, and a page of text and a log record for each case.
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { maximum } from "../base/extremes.ts";
 import { alignedRows } from "../base/table.ts";
@@ -12,7 +12,7 @@ export const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExpone
 const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
 
 /**
- * One line: the number of cases, the worst error, and the number of failures.
+ * Returns one line with the number of cases, the worst error, and the number of failures.
  *
  * @example
  * ```ts
@@ -37,7 +37,10 @@ export function verdict(implementation: string, count: number, failed: number, w
     : `ok   ${implementation}: ${cases}${worst}`;
 }
 
-/** Whether a case is not an edge case: it has several queries and keys, no score modifier, no fully masked row. */
+/**
+ * True if a case is not an edge case, that is, if it has several queries and keys, no score modifier and no fully masked
+ * row.
+ */
 function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
   const [T, S] = [q.shape[1], k.shape[1]];
   if (T === 1 || S === 1 || modifier) return false;
@@ -46,7 +49,10 @@ function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
   return seen.every((_, at) => at % S > 0 || seen.slice(at, at + S).includes(1));
 }
 
-/** The failed case with the fewest multiplications in q k^T (B H T S d), preferably an ordinary one. */
+/**
+ * Returns the failed case for which q k^T takes the fewest multiplications (B H T S d). Cases that are not edge cases are
+ * preferred.
+ */
 export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undefined {
   const products = ({ given: { q, k } }: CheckedCase) => q.data.length * k.shape[1];
   const ordinary = failed.filter(({ given }) => isOrdinary(given));
@@ -61,7 +67,10 @@ export function aligned(rows: readonly (readonly string[])[]): string[] {
   return alignedRows(rows, { least: maximum(rows.flat().map((text) => text.length)), gap: " " });
 }
 
-/** The matrices [rows, columns] of a tensor [B, H, rows, columns] (`head` is 1) or [B, rows, H, columns] (`head` is 2). */
+/**
+ * Formats each matrix [rows, columns] of a tensor. `head` is the index of the dimension of heads: 1 for a tensor [B, H,
+ * rows, columns], and 2 for a tensor [B, rows, H, columns].
+ */
 function matrices(
   { shape, data }: DenseTensor,
   head: 1 | 2,
@@ -79,10 +88,10 @@ function matrices(
   });
 }
 
-/** Lines of a matrix, indented below its title. */
+/** Indents the lines of a matrix, which are shown below its title. */
 export const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
 
-/** Inputs with all their digits, which are few because the inputs are multiples of 1/16. */
+/** Formats the inputs of a case with all their digits, which are few because the inputs are multiples of 1/16. */
 function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: boolean): string[] {
   const given: [string, DenseTensor][] = [
     ["q", q],
@@ -111,7 +120,7 @@ function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: b
   ];
 }
 
-/** Expected and actual values side by side, with rows that differ marked. */
+/** Formats the expected and the actual values of a tensor side by side, and marks the rows that differ. */
 function comparison(tensor: Checked, { given, expected, actual }: CheckedCase): string[] {
   const { shape } = { z: given.dz, dq: given.q, dk: given.k, dv: given.v }[tensor];
   const numbers = actual?.[tensor];
@@ -126,7 +135,7 @@ function comparison(tensor: Checked, { given, expected, actual }: CheckedCase): 
   ]);
 }
 
-/** Rows of the expected and the actual matrix, with those that differ marked. */
+/** Joins each row of the expected matrix with the same row of the actual matrix, and marks the rows that differ. */
 export function sideBySide(expected: readonly string[], actual: readonly string[]): string[] {
   return indented(expected.map((line, i) => {
     const differs = line.trim().split(/ +/).join() !== actual[i].trim().split(/ +/).join();
@@ -135,8 +144,8 @@ export function sideBySide(expected: readonly string[], actual: readonly string[
 }
 
 /**
- * A case in full: sizes and seed, every error, the inputs with all their digits, and expected against actual values of
- * wrong tensors (of all tensors if none is wrong).
+ * Describes a case in full: its sizes and seed, every error, the inputs with all their digits, and the expected and actual
+ * values of the wrong tensors, or of all tensors if none is wrong.
  *
  * @example
  * ```ts
@@ -167,7 +176,7 @@ export function describeCase(checked: CheckedCase): string {
 }
 
 /**
- * A case as a record: sizes, and the error of each tensor; null if it was not computed.
+ * Returns the log record of a case: its sizes, and the error of each tensor, which is null if the tensor was not computed.
  *
  * @example
  * ```ts

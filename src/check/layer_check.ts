@@ -9,7 +9,7 @@ import { decoderLayerOracle, multiHeadOracle } from "./layer_oracle.ts";
 import type { LayerChange, LayerOptions, LayerWeights, Matrix } from "./layer_oracle.ts";
 import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
 
-/** Exports that a file may have besides `attention`. */
+/** Names of the layers that a file may export besides `attention`. */
 export const LAYER_KINDS = ["multiHead", "decoderLayer"] as const;
 
 /** One of {@link LAYER_KINDS}. */
@@ -17,7 +17,10 @@ export type LayerKind = typeof LAYER_KINDS[number];
 
 const ORACLES = { multiHead: multiHeadOracle, decoderLayer: decoderLayerOracle } as const;
 
-/** A layer as a function of its input [T][D], its weights by name, and its heads and mask; returns [T][D]. */
+/**
+ * Computes a layer from its input [T][D], its weights keyed by name, its number of heads and its mask; returns the output
+ * [T][D].
+ */
 export type LayerFunction = (
   x: Matrix,
   weights: Record<string, Matrix | number[]>,
@@ -34,7 +37,7 @@ export interface LayerImplementation {
   readonly layer: LayerFunction;
 }
 
-/** One case: a pure function of (seed, index). */
+/** One case, which is determined by its seed and its index. */
 export interface LayerCase extends LayerOptions {
   /** Index of the case, from 0. */
   readonly index: number;
@@ -82,7 +85,7 @@ export interface LayerCheck {
 export interface LayerCaseOptions {
   /** Seed of the cases. Default: 1. */
   readonly seed?: number;
-  /** The mask of every case. Default: all kinds occur. */
+  /** The kind of mask that every case has. Default: the kind is random and differs between cases. */
   readonly mask?: CaseMask;
 }
 
@@ -92,14 +95,14 @@ const FLOOR = 1e-3;
 
 const MASKS: readonly CaseMask[] = ["none", "causal", "random"];
 
-/** Multiples of 1/16, which are exact in float32 and in print. */
+/** Returns a vector of random multiples of 1/16, which float32 and decimal output represent exactly. */
 const vector = (rng: RandomStream, size: number, mean = 0) =>
   Array.from({ length: size }, () => mean + Math.round(12 * rng.normal()) / 16);
 
 const matrix = (rng: RandomStream, rows: number, columns: number) =>
   Array.from({ length: rows }, () => vector(rng, columns));
 
-/** Half of the random masks have a fully masked row. */
+/** Returns a mask [T][T]. In half of the random masks, one row is fully masked. */
 function maskOf(rng: RandomStream, pattern: CaseMask, T: number): boolean[][] {
   const density = 0.3 + 0.6 * rng.uniform();
   const empty = rng.below(2) === 0 ? rng.below(T) : -1;
@@ -134,8 +137,8 @@ function weightsOf(rng: RandomStream, kind: LayerKind, D: number): LayerWeights 
 }
 
 /**
- * The case with this index: 1 to 7 positions (up to 20 in every fifth case), 1 to 3 heads of width 1 to 4; no mask, a
- * causal one or a random one, which may have a fully masked row.
+ * Returns the case with this index. It has 1 to 7 positions (1 to 20 in every fifth case) and 1 to 3 heads of width 1 to 4.
+ * Its mask hides nothing, is causal, or is random; a random mask may have a fully masked row.
  *
  * @example
  * ```ts
@@ -174,7 +177,7 @@ export async function checkLayerCase(
   let actual: Matrix | undefined;
   let failure: string | undefined;
   try {
-    // Copies: a function may modify its arguments.
+    // The function gets copies, because it may modify its arguments.
     const copy = structuredClone({ x, weights, options: { heads, mask } });
     const y = await layer(copy.x, copy.weights, copy.options);
     actual = checkedMatrix(y, x.length, x[0].length, `${kind}()`);
@@ -190,8 +193,8 @@ const errorOf = (actual: Matrix, expected: Matrix): number =>
   relativeError(actual.flat(), Float64Array.from(expected.flat()), FLOOR);
 
 /**
- * Checks a multi-head layer or a decoder layer against the dense float64 oracle on random cases (see `layerCase`), to a
- * relative error of 1e-5 in the L2 norm. `suspects` lists the known mistakes that give the same results.
+ * Checks a multi-head layer or a decoder layer against the dense float64 oracle on random cases (see `layerCase`). The
+ * relative error in the L2 norm may be at most 1e-5. `suspects` lists the known mistakes that give the same results.
  *
  * @param implementation a function of the input, the weights by name, and `{ heads, mask }`
  * @throws {UserError} if `count` is below 1
@@ -230,7 +233,7 @@ export async function checkLayer(
   return { implementation: name, kind, count: cases, worst, failed, suspects: suspectsOf(kind, all) };
 }
 
-/** The mistakes that reproduce the actual results in every case. */
+/** Returns the mistakes that reproduce the actual results in every case. */
 function suspectsOf(kind: LayerKind, all: readonly CheckedLayer[]): string[] {
   if (all.every(({ passed }) => passed) || all.some(({ actual }) => !actual)) return [];
   return matching(

@@ -5,11 +5,11 @@ import type { Tensor } from "../graph/tensor.ts";
 import { type Architecture, decoder, decoderParameters, type Parameters } from "../nn/mod.ts";
 
 /**
- * Block n of a decoder as a function of the residual stream: from `blocks.n.resid_pre` to `blocks.n.resid_post`.
+ * Builds block n of a decoder as a function of the residual stream, from `blocks.n.resid_pre` to `blocks.n.resid_post`.
  *
  * @param architecture the decoder's shape
  * @param x the stream before the block, [B, T, dim]
- * @param parameters by the names of `decoderParameters`. Default: states of these names
+ * @param parameters tensors, keyed by the names of `decoderParameters`. Default: states with these names
  * @returns the stream after the block, [B, T, dim]
  * @throws {UserError} if there is no such block
  *

@@ -1,4 +1,4 @@
-// Reference implementations of a multi-head layer and a decoder layer: dense matrices of plain numbers, float64. Each step
+// Reference implementations of a multi-head layer and a decoder layer in float64, on dense matrices of plain numbers. Each step
 // can be replaced by a common mistake, so that the mistake in a wrong layer can be recognised by its results.
 
 /** Rows of numbers.
@@ -23,25 +23,28 @@ export interface LayerChange {
   readonly scale?: (d: number, dim: number) => number;
   /** The mask is not applied, is inverted, or sets weights to 0 after the softmax. */
   readonly mask?: "ignored" | "turned" | "after";
-  /** The scores without softmax; or softmax over the queries of a key. */
+  /** The scores are used as weights, without softmax; or softmax runs over the queries of each key. */
   readonly softmax?: "left out" | "over queries";
   /** A fully masked row gives the mean of all values, is 0/0, or sees all keys. */
   readonly empty?: "mean" | "NaN" | "all";
-  /** Head h takes columns h, h + H, ...; heads come from a reshape to [H, T, d]; or there is one head. */
+  /** Head h of H takes columns h, h + H, ...; the heads come from a reshape to [H, T, d]; or all heads are merged into one. */
   readonly heads?: "interleaved" | "reshaped" | "one";
   /** Queries and keys are swapped. */
   readonly exchanged?: true;
-  /** x W instead of x W^T, for every square W. */
+  /** x W is computed instead of x W^T, for every square W. */
   readonly transposed?: true;
-  /** No biases of q, k, v and the output. */
+  /** The biases of wq, wk, wv and wo are left out. */
   readonly biases?: "left out";
-  /** No output projection wo. */
+  /** The output projection wo is left out. */
   readonly output?: "left out";
-  /** The stream itself is normalised after each sum; a norm is missing; or the variance is divided by D - 1. */
+  /**
+   * The residual stream is normalised after each sum (post-norm); a norm is missing; or the variance has the divisor D - 1,
+   * not D.
+   */
   readonly norms?: "post" | "no ln1" | "no ln2" | "sample variance";
-  /** A branch is not added to its input. */
+  /** The output of a branch is not added to the input of the branch. */
   readonly residual?: "no attention" | "no mlp";
-  /** The MLP has no activation; or it reads the layer's input. */
+  /** The MLP has no activation; or it reads the layer's input, not the stream after the attention. */
   readonly mlp?: "no activation" | "of x";
 }
 
@@ -49,7 +52,7 @@ const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, e)
 const columnsOf = (x: Matrix): Matrix => x[0].map((_, e) => x.map((row) => row[e]));
 const sum = (a: Matrix, b: Matrix): Matrix => a.map((row, i) => row.map((x, e) => x + b[i][e]));
 
-/** Softmax of a row over its visible keys; zeros if there are none. */
+/** Returns the softmax of a row's scores over its visible keys, or zeros if no key is visible. */
 function softmax(
   scores: readonly number[],
   sees: readonly boolean[],
@@ -66,7 +69,8 @@ function softmax(
 }
 
 /**
- * Attention of one head: z_i = sum_j a_ij v_j, a_i = softmax of scale q_i . k_j over the keys j visible to i.
+ * Computes attention of one head: z_i = sum_j a_ij v_j, where a_i is the softmax of the scores scale * (q_i . k_j) over the
+ * keys j that are visible to query i.
  *
  * @param q [T][d]
  * @param k [S][d]
@@ -103,7 +107,7 @@ export function headOracle(
   return kept.map((row) => columns.map((column) => dot(row, column)));
 }
 
-/** y = x W^T + b, with the weights `<name>.weight` and `<name>.bias`. */
+/** Computes y = x W^T + b, where W is the weight `<name>.weight` and b is `<name>.bias`. */
 function linear(x: Matrix, weights: LayerWeights, name: string, change: LayerChange = {}): Matrix {
   const matrix = weights[`${name}.weight`] as Matrix;
   const bias = change.biases ? undefined : weights[`${name}.bias`] as number[] | undefined;
@@ -133,7 +137,7 @@ function headsOf(x: Matrix, heads: number, how: LayerChange["heads"]): Matrix[] 
   );
 }
 
-/** The inverse of `headsOf`. */
+/** Joins heads [H][T][d] into [T][D]; this is the inverse of `headsOf`. */
 function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
   const [H, T, d] = [z.length, z[0].length, z[0][0].length];
   const flat = z.flat(2);
@@ -153,8 +157,9 @@ function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
 }
 
 /**
- * A multi-head layer: y = Wo concat_h attention(q_h, k_h, v_h) + bo, where q = Wq x + bq has head h in columns h d to
- * (h + 1) d, d = D / H, the same for k and v, and scores are divided by sqrt(d).
+ * Computes a multi-head layer: y = Wo concat_h attention(q_h, k_h, v_h) + bo, where q = Wq x + bq. Each of the H heads has
+ * the width d = D / H, and q_h consists of the columns h d to (h + 1) d - 1 of q. k and v are computed and split in the
+ * same way. The scores are divided by sqrt(d).
  *
  * @param x [T][D]
  * @param weights `wq.weight` [D][D], `wq.bias` [D], and the same for `wk`, `wv` and `wo`
@@ -184,7 +189,7 @@ export function multiHeadOracle(
   return change.output ? z : linear(z, weights, "wo", change);
 }
 
-/** Added to the variance by LayerNorm. */
+/** The number that LayerNorm adds to the variance. */
 export const LAYER_NORM_EPS = 1e-5;
 
 function layerNorm(x: Matrix, weights: LayerWeights, name: string, change: LayerChange): Matrix {
@@ -197,7 +202,7 @@ function layerNorm(x: Matrix, weights: LayerWeights, name: string, change: Layer
   });
 }
 
-/** The weights whose names begin with a prefix, with the prefix removed. */
+/** Returns the weights whose names begin with a prefix, keyed by their names without the prefix. */
 const below = (weights: LayerWeights, prefix: string): LayerWeights =>
   Object.fromEntries(
     Object.entries(weights).filter(([name]) => name.startsWith(prefix)).map((
@@ -206,12 +211,12 @@ const below = (weights: LayerWeights, prefix: string): LayerWeights =>
   );
 
 /**
- * A pre-norm decoder layer: h = x + multiHead(LN1(x)), y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj, with
- * LN(x) = (x - mean) / sqrt(var + 1e-5) weight + bias, where var is a mean over the D entries.
+ * Computes a pre-norm decoder layer: h = x + multiHead(LN1(x)), y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj. LN(x) is (x -
+ * mean) / sqrt(var + 1e-5) weight + bias, where var is the mean of (x - mean)^2 over the D entries.
  *
  * @param x [T][D]
- * @param weights `ln1.weight` and `ln1.bias` [D], those of a multi-head layer under `attn.`, `ln2` as `ln1`, `mlp.fc.weight`
- * [F][D], `mlp.fc.bias` [F], `mlp.proj.weight` [D][F], `mlp.proj.bias` [D]
+ * @param weights `ln1.weight` and `ln1.bias` [D], `ln2.weight` and `ln2.bias` [D], the weights of a multi-head layer with
+ * the prefix `attn.`, `mlp.fc.weight` [F][D], `mlp.fc.bias` [F], `mlp.proj.weight` [D][F], `mlp.proj.bias` [D]
  * @returns [T][D]
  */
 export function decoderLayerOracle(

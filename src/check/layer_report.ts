@@ -1,10 +1,10 @@
-// Reports of layer checks: a line per check, a page per case, a record per case.
+// Functions that report layer checks: a line for each check, and a page of text and a log record for each case.
 import type { TaskRecord } from "../log/task_records.ts";
 import { aligned, cell, indented, short, sideBySide, verdict } from "./check_report.ts";
 import { type CheckedLayer, LAYER_ALLOWED, type LayerCase, type LayerCheck } from "./layer_check.ts";
 import type { Matrix } from "./layer_oracle.ts";
 
-/** One line: the number of cases, the worst error, and the number of failures. */
+/** Returns one line with the number of cases, the worst error, and the number of failures. */
 export function layerSummary({ implementation, count, worst, failed }: LayerCheck): string {
   const most = worst
     ? `, worst error ${short(worst.error)} (case ${worst.index}, allowed ${LAYER_ALLOWED})`
@@ -12,12 +12,12 @@ export function layerSummary({ implementation, count, worst, failed }: LayerChec
   return verdict(implementation, count, failed.length, most);
 }
 
-/** Whether a case is not an edge case: it has several positions and heads, d > 1, no fully masked row. */
+/** True if a case is not an edge case, that is, if it has several positions and heads, d > 1 and no fully masked row. */
 function isOrdinary({ x, heads, mask }: LayerCase): boolean {
   return x.length > 1 && heads > 1 && x[0].length > heads && mask.every((row) => row.includes(true));
 }
 
-/** The failed case with the smallest input and mask, preferably an ordinary one. */
+/** Returns the failed case whose input and mask have the fewest numbers. Cases that are not edge cases are preferred. */
 export function smallestLayerFailure({ failed }: LayerCheck): CheckedLayer | undefined {
   const numbers = ({ given: { x, mask } }: CheckedLayer) => x.length * x[0].length + mask.length ** 2;
   const ordinary = failed.filter(({ given }) => isOrdinary(given));
@@ -26,7 +26,10 @@ export function smallestLayerFailure({ failed }: LayerCheck): CheckedLayer | und
 
 const rowsOf = (x: Matrix): string[] => aligned(x.map((row) => row.map(cell)));
 
-/** A case in full: sizes and seed, the error, the input, the mask, the weights, and expected against actual values. */
+/**
+ * Describes a case in full: its sizes and seed, the error, the input, the mask, the weights, and the expected and actual
+ * values.
+ */
 export function describeLayerCase(checked: CheckedLayer): string {
   const { given, expected, actual, error, failure, passed } = checked;
   const { index, seed, x, weights, heads, mask } = given;
@@ -58,7 +61,7 @@ export function describeLayerCase(checked: CheckedLayer): string {
   ].join("\n");
 }
 
-/** A case as a record. */
+/** Returns the log record of a case. */
 export function layerRecord(
   { implementation, kind }: Pick<LayerCheck, "implementation" | "kind">,
   { given: { index, seed, x, heads }, error, failure, passed }: CheckedLayer,

@@ -6,14 +6,15 @@ import { LAYER_KINDS, type LayerFunction, type LayerImplementation } from "./lay
 
 /** The exports of a user's file to check. */
 export interface CheckedExports {
-  /** The export `attention`. */
+  /** The function `attention`, if the file exports it. */
   readonly attention?: AttentionImplementation;
-  /** The exports `multiHead` and `decoderLayer`, as far as the file has them. */
+  /** The functions `multiHead` and `decoderLayer`, if the file exports them. */
   readonly layers: readonly LayerImplementation[];
 }
 
 /**
- * Loads the exports of a TypeScript file to check: `attention` with `attentionGradient`, `multiHead`, `decoderLayer`.
+ * Loads the functions to check that a TypeScript file exports: `attention` with `attentionGradient`, `multiHead`,
+ * `decoderLayer`.
  *
  * @throws {UserError} if the file cannot be imported, has none of these exports, or one is not a function
  */

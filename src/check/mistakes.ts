@@ -2,7 +2,7 @@
 // implementation gives the same results as a mistake in every case, that mistake explains them.
 import type { LayerChange } from "./layer_oracle.ts";
 
-/** A mistake: its description and its computation. */
+/** A mistake: its description, and the wrong steps that define it. */
 export interface Mistake {
   /** Completes the sentence "... the results equal those of an implementation whose ...". */
   readonly says: string;
@@ -58,14 +58,14 @@ const DECODER: readonly Mistake[] = [
 /** The known mistakes, by the kind of implementation. */
 export const MISTAKES = { attention: ATTENTION, multiHead: MULTI_HEAD, decoderLayer: DECODER } as const;
 
-/** ||actual - expected|| / max(||expected||, floor); NaN if their lengths differ. */
+/** Returns ||actual - expected|| / max(||expected||, floor), or NaN if the lengths differ. */
 export function relativeError(actual: ArrayLike<number>, expected: Float64Array, floor: number): number {
   if (actual.length !== expected.length) return NaN;
   const difference = expected.reduce((sum, x, i) => sum + (actual[i] - x) ** 2, 0);
   return Math.sqrt(difference) / Math.max(Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0)), floor);
 }
 
-/** ||a - b|| / ||b|| as in `relativeError`; entries that are NaN in both count as equal. */
+/** Returns the `relativeError` of `a` with respect to `b`; entries that are NaN in both count as equal. */
 export function differenceOf(a: ArrayLike<number>, b: ArrayLike<number>, floor: number): number {
   const both = (x: ArrayLike<number>) =>
     Float64Array.from({ length: x.length }, (_, i) => Number.isNaN(a[i]) && Number.isNaN(b[i]) ? 0 : x[i]);
@@ -73,10 +73,10 @@ export function differenceOf(a: ArrayLike<number>, b: ArrayLike<number>, floor: 
 }
 
 /**
- * The mistakes that reproduce the results in every case.
+ * Finds the mistakes that reproduce the results in every case.
  *
- * @param cases for each case, whether a mistake gives the same result
- * @returns their descriptions; none if there are no cases
+ * @param cases for each case, a function that returns whether a mistake gives the same result
+ * @returns the descriptions of these mistakes; none if there are no cases
  */
 export function matching(
   mistakes: readonly Mistake[],
@@ -86,7 +86,7 @@ export function matching(
   return mistakes.filter(({ change }) => cases.every((same) => same(change))).map(({ says }) => says);
 }
 
-/** A sentence about the mistakes that match; undefined if none does. */
+/** Returns a sentence about the mistakes that match, or undefined if there are none. */
 export function suspicion(suspects: readonly string[]): string | undefined {
   if (suspects.length === 0) return undefined;
   return `In every case the results equal those of an implementation whose ${suspects.join(", or whose ")}.`;

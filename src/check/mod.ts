@@ -1,6 +1,6 @@
 /**
- * Checks of attention: dense float64 oracles of a head, of multi-head attention and of a decoder layer, and the comparison
- * of an implementation, heed's or your own, with them.
+ * Dense float64 reference implementations (oracles) of attention, of a multi-head layer and of a decoder layer, and
+ * functions that compare an implementation, heed's or your own, with them.
  *
  * @example
  * ```ts

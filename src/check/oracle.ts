@@ -1,5 +1,6 @@
-// Reference attention: dense, float64, every matrix in memory, gradients by hand. It shares no code with the kernels that
-// are checked against it: of an activation it uses only `definition`, which the kernels do not use.
+// A reference implementation of attention. It is dense, computes in float64, keeps every matrix in memory, and has
+// gradients that were derived by hand. It shares no code with the kernels that are checked against it: the only part of an
+// activation that it uses is `definition`, which the kernels do not use.
 import { ACTIVATIONS, ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import type { AttentionActivation, AttentionChoice } from "../../kernels/attention/activations.ts";
 import { UserError } from "../base/errors.ts";
@@ -14,11 +15,17 @@ export interface DenseTensor {
 
 /** Options of the oracle. Default: plain softmax over all keys. */
 export interface OracleOptions {
-  /** Factor of q . k. Default: 1/sqrt(d). */
+  /** Factor by which q . k is multiplied. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** Position i of query r: r (default), or r + S - T ("bottom-right"), which is negative before the first key. */
+  /**
+   * How the position i of a query follows from its index r: i = r ("top-left", the default), or i = r + S - T
+   * ("bottom-right"), which is negative for a query before the first key.
+   */
   readonly align?: "top-left" | "bottom-right";
-  /** Modifies a scaled score at (b, h, i, j), i and j positions; -Infinity hides the pair, as a mask does. */
+  /**
+   * Modifies the scaled score of sample b, head h, query position i and key position j. A result of -Infinity hides the
+   * pair, as a mask does.
+   */
   readonly score?: (score: number, b: number, h: number, i: number, j: number) => number;
   /** Derivative of `score` with respect to the score, required for gradients. */
   readonly slope?: (score: number, b: number, h: number, i: number, j: number) => number;
@@ -26,15 +33,21 @@ export interface OracleOptions {
   readonly mask?: (b: number, h: number, i: number, j: number) => boolean;
   /** The activation; `score` must add the bias of a sigmoid. Default: softmax. */
   readonly activation?: AttentionActivation;
-  /** Divides element-wise weights by the number n of visible keys of the row, or by sqrt(n). Default: "none". */
+  /**
+   * Whether the weights of an element-wise activation are divided by the row's number n of visible keys, or by sqrt(n).
+   * Default: "none".
+   */
   readonly divide?: AttentionChoice<"divide">;
-  /** Backward pass of softmax: exact, without the Jacobian's lateral sum, or the identity on visible keys. */
+  /**
+   * The backward pass of softmax: exact (the default), without the lateral sum of the Jacobian, or the identity on visible
+   * keys.
+   */
   readonly backward?: AttentionChoice<"backward">;
-  /** Head h reads key head floor(h Hkv / H), or h mod Hkv. */
+  /** The key/value head that query head h uses: floor(h Hkv / H) (the default), or h mod Hkv. */
   readonly kvHead?: AttentionChoice<"kvHead">;
 }
 
-/** Values of the oracle. */
+/** The values that the oracle computes. */
 export interface OracleValues {
   /** [B, T, H, dv] */
   readonly z: Float64Array<ArrayBuffer>;
@@ -42,7 +55,7 @@ export interface OracleValues {
   readonly pattern: Float64Array<ArrayBuffer>;
 }
 
-/** Gradients of the oracle. */
+/** The gradients that the oracle computes. */
 export interface OracleGradients {
   /** [B, T, H, d] */
   readonly dq: Float64Array<ArrayBuffer>;
@@ -81,7 +94,10 @@ function sizesOf(q: DenseTensor, k: DenseTensor, v: DenseTensor): Sizes {
   return { B, T, S, H, HKV, D, DV };
 }
 
-/** Calls `visit` for every row (b, h, i) with its offsets in q, z and the [T, S] matrices, and its key head. */
+/**
+ * Calls `visit` for every query row (b, h, i). `row` is the index of the row in q and z, `matrix` is the offset of its S
+ * entries in a tensor [B, H, T, S], and `kv` is the index of its key/value head.
+ */
 function forRows(
   { B, T, S, H, HKV }: Sizes,
   kvHead: AttentionChoice<"kvHead"> = "grouped",
@@ -101,7 +117,7 @@ function dot(a: ArrayLike<number>, i: number, b: ArrayLike<number>, j: number, s
   return sum;
 }
 
-/** Scaled scores, modified scores and visibility, each [B, H, T, S]. */
+/** Returns the scaled scores, the modified scores and the visibility of every pair, each of shape [B, H, T, S]. */
 function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleOptions) {
   const { B, T, S, H, HKV, D } = sizes;
   const { scale = 1 / Math.sqrt(D), score, mask, kvHead } = options;
@@ -121,21 +137,21 @@ function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleO
   return { raw, scores, visible };
 }
 
-/** The divisor of an element-wise row with n visible keys. */
+/** Returns the divisor of the weights of a row, for an element-wise activation, from the visibility of the row's keys. */
 function divisor(visible: Uint8Array, divide: AttentionChoice<"divide"> = "none"): number {
   return ATTENTION_CHOICES.divide[divide].divisor(Math.max(1, visible.reduce((sum, seen) => sum + seen, 0)));
 }
 
-/** The values of a row at its visible keys. */
+/** Returns the values of a row at its visible keys. */
 const seenOf = (x: Float64Array, visible: Uint8Array): number[] => Array.from(x).filter((_, j) => visible[j]);
 
-/** A row with the given values at its visible keys, and 0 elsewhere. */
+/** Returns a row with the given values at its visible keys, and 0 elsewhere. */
 function spread(seen: readonly number[], visible: Uint8Array): Float64Array {
   let n = 0;
   return Float64Array.from(visible, (sees) => sees ? seen[n++] : 0);
 }
 
-/** Weights of one row by the activation's definition; zeros if nothing is visible. */
+/** Computes the weights of one row by the activation's definition; they are zeros if no key is visible. */
 function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOptions): Float64Array {
   const { activation = "softmax", divide } = options;
   const defined = ACTIVATIONS[activation];
@@ -147,8 +163,8 @@ function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOpt
 }
 
 /**
- * Attention by its definition, in float64 and O(B H T S) memory: s_ij = score(scale q_i . k_j), a_i = the activation of s_i
- * over the visible keys, z_i = sum_j a_ij v_j. A fully masked row is zeros.
+ * Computes attention by its definition, in float64 and with O(B H T S) memory: s_ij = score(scale * (q_i . k_j)), a_i is
+ * the activation of s_i over the visible keys, and z_i = sum_j a_ij v_j. The row of a query without visible keys is zeros.
  *
  * @param q [B, T, H, d]
  * @param k [B, S, Hkv, d]
@@ -185,7 +201,7 @@ export function attentionOracle(
   return { z, pattern };
 }
 
-/** Gradient of a row's modified scores from the weights a and g_j = dz . v_j. */
+/** Computes the gradient of a row's modified scores from the row's weights a and the gradient g_j = dz . v_j of each weight. */
 function scoreGradients(
   a: Float64Array,
   g: Float64Array,
@@ -205,9 +221,10 @@ function scoreGradients(
 }
 
 /**
- * Gradients of {@link attentionOracle} for an upstream gradient dz, derived by hand: g_ij = dz_i . v_j;
- * ds_ij = a_ij (g_ij - sum_l a_il g_il) for a softmax (`diag`: a_ij (1 - a_ij) g_ij; `ste`: g_ij), phi'(s_ij) g_ij / n_i
- * element-wise; dq_i = scale sum_j ds_ij score' k_j, dk_j = scale sum_i ds_ij score' q_i, dv_j = sum_i a_ij dz_i.
+ * Computes the gradients of {@link attentionOracle} for an upstream gradient dz, by formulas that were derived by hand.
+ * With g_ij = dz_i . v_j, the gradient of the modified scores of an exact softmax is ds_ij = a_ij (g_ij - sum_l a_il g_il).
+ * It is a_ij (1 - a_ij) g_ij with `diag`, g_ij with `ste`, and phi'(s_ij) g_ij / n_i for an element-wise activation with
+ * divisor n_i. Then dq_i = scale sum_j ds_ij score' k_j, dk_j = scale sum_i ds_ij score' q_i, and dv_j = sum_i a_ij dz_i.
  *
  * @param q [B, T, H, d]
  * @param k [B, S, Hkv, d]

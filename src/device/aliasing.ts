@@ -1,21 +1,21 @@
-// Alias analysis: finds the tensors that share memory, and checks that what is read after an in-place write is the writer's
-// output. This is checked before memory is allocated, in the same way for every device.
+// Alias analysis: finds the tensors that share memory, and checks that memory which was written in place is afterwards read
+// only through the writer's output. The check runs before memory is allocated, and is the same for every device.
 import type { Named } from "../graph/structure.ts";
 import { formatSpec, type Node, type Tensor } from "../graph/tensor.ts";
 
-/** The tensor that `x` directly aliases, through a view or an in-place output. */
+/** Returns the tensor that `x` directly aliases, through a view or an in-place output, or undefined if there is none. */
 export function aliasOf(x: Tensor): Tensor | undefined {
   const source = x.node.op.role === "view" ? 0 : x.node.op.inplace?.[x.index];
   return source === undefined ? undefined : x.node.inputs[source];
 }
 
-/** The tensor that owns the memory of `x`, found by following all views and in-place outputs. */
+/** Returns the tensor that owns the memory of `x` (its root), found by following all views and in-place outputs. */
 export function rootOf(x: Tensor): Tensor {
   for (let link: Tensor | undefined = x; link; link = aliasOf(link)) x = link;
   return x;
 }
 
-/** Roots of the tensors that the nodes overwrite in place. */
+/** Returns the roots of the tensors that the nodes overwrite in place. */
 export function replacedRoots(nodes: readonly Node[]): Set<Tensor> {
   return new Set(nodes.flatMap((node) => replacedBy(node).map(rootOf)));
 }
@@ -23,7 +23,10 @@ export function replacedRoots(nodes: readonly Node[]): Set<Tensor> {
 const replacedBy = (node: Node): Tensor[] =>
   Object.values(node.op.inplace ?? {}).map((source) => node.inputs[source]);
 
-/** Identity of a tensor's memory: a state is identified by its name, because several nodes may refer to it. */
+/**
+ * Returns what identifies a tensor's memory: the name of a state, because several nodes may refer to it, and otherwise the
+ * root.
+ */
 function memoryOf(x: Tensor): Tensor | string {
   const root = rootOf(x);
   return root.node.op.role === "state" ? (root.node.attrs as Named).name : root;
@@ -32,8 +35,9 @@ function memoryOf(x: Tensor): Tensor | string {
 const placeOf = ({ op, path }: Node): string => path ? `${op.name} at ${path}` : op.name;
 
 /**
- * Memory written in place must afterwards be read through the writer's output: any other tensor that shares the
- * memory would silently hold the new values. This includes the program's outputs, which are read last.
+ * Checks that memory which was written in place is afterwards read only through the writer's output, because any other
+ * tensor that shares the memory would silently hold the new values. This includes the program's outputs, which are read
+ * last.
  *
  * @throws {Error} if a node or an output reads a tensor that another node has replaced, or if a node would overwrite a
  * constant or an input

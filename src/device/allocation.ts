@@ -10,9 +10,9 @@ import { aliasOf, replacedRoots, rootOf } from "./aliasing.ts";
 export interface Buffer {
   /** What the buffer contains; an "arena" contains computed tensors. */
   readonly kind: "input" | "state" | "constant" | "arena";
-  /** Name of the input or state, or one that the plan assigns. */
+  /** Name of the input or state; for other buffers, a name that the plan assigns. */
   readonly name: string;
-  /** Shape and type of the tensor in it; for an arena, of the first tensor stored there. */
+  /** Shape and type of the tensor that the buffer contains; for an arena, those of the first tensor that was stored in it. */
   readonly spec: Spec;
   /** If it is a constant: the value of every element. */
   readonly value?: number;
@@ -32,7 +32,7 @@ export interface BufferSlice {
   readonly size: number;
 }
 
-/** True if an operation computes nothing: sources and views. */
+/** True if an operation computes nothing, that is, if it is a source or a view. */
 export const computesNothing = ({ role }: Op): boolean => role !== undefined && role !== "pack";
 
 /** Placeholder slice of a tensor that is never written. */
@@ -44,10 +44,14 @@ export const UNALLOCATED: BufferSlice = {
 
 const aligned = (n: number): number => Math.ceil(Math.max(n, 1) / ALIGN) * ALIGN;
 
-/** Free buffers by size; among equal sizes, first in, first out. */
+/**
+ * Creates a collection of free buffers by size. Among buffers of the same size, the one that was freed first is taken
+ * first.
+ */
 function freeBuffers() {
   const bySize = new Map<number, Buffer[]>();
-  // Ascending; far fewer than buffers, because the model's blocks have the same sizes.
+  // The different sizes in ascending order. There are far fewer sizes than buffers, because the model's blocks have equal
+  // sizes.
   const sizes: number[] = [];
   const atLeast = (size: number): number => {
     let [low, high] = [0, sizes.length];
@@ -65,7 +69,10 @@ function freeBuffers() {
       bySize.set(buffer.size, [buffer]);
       sizes.splice(atLeast(buffer.size), 0, buffer.size);
     },
-    /** The smallest buffer that holds `size` elements, else the largest; undefined if none is free. */
+    /**
+     * Takes the smallest free buffer that holds `size` elements, or the largest one if all are smaller. Returns undefined
+     * if no buffer is free.
+     */
     take(size: number): Buffer | undefined {
       if (sizes.length === 0) return undefined;
       const at = Math.min(atLeast(size), sizes.length - 1);
@@ -80,7 +87,7 @@ function freeBuffers() {
   };
 }
 
-/** A pool of buffers that tensors take and give back as the plan visits the nodes. */
+/** Creates a pool of buffers, which tensors take and give back as the plan visits the nodes. */
 function pool() {
   const all: Buffer[] = [];
   const free = freeBuffers();
@@ -103,9 +110,9 @@ function pool() {
 }
 
 /**
- * Tensors that can be computed directly in a pack's memory: roots in the arena that are, as a whole, exactly one input of the
- * pack, and not an input of an earlier pack. Tensors and packs that are overwritten in place are excluded, because overwriting one
- * must not change the other.
+ * Finds the tensors that can be computed directly in a pack's memory. Such a tensor is a root in the arena; the whole
+ * tensor is exactly one input of the pack, and it is not an input of an earlier pack. Tensors and packs that are
+ * overwritten in place are excluded, because overwriting one must not change the other.
  */
 function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: number }> {
   const placed = new Map<Tensor, { pack: Tensor; offset: number }>();
@@ -127,7 +134,7 @@ function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: num
   return placed;
 }
 
-/** For each root, the index of the last node that uses it. */
+/** Maps each root to the index of the last node that uses it, or to Infinity if the root is kept. */
 function lastUses(nodes: readonly Node[], kept: readonly Tensor[]): Map<Tensor, number> {
   const last = new Map<Tensor, number>();
   nodes.forEach((node, step) => {
@@ -151,7 +158,7 @@ function sourceBuffer(x: Tensor): Buffer {
   return { kind, name: (x.node.attrs as Named).name, spec, size: aligned(sizeOf(x)) };
 }
 
-/** Buffers of inputs, states and constants: one per name, shared by all nodes with that name. */
+/** Creates the buffers of inputs, states and constants. There is one buffer per name, and all nodes with that name share it. */
 function sourcePool() {
   const all = new Map<string, Buffer>();
   return {
@@ -172,16 +179,16 @@ function sourcePool() {
 
 /** Allocator for a program's tensors. */
 export interface Places {
-  /** Returns the memory of a tensor, which the first call allocates. */
+  /** Returns the memory of a tensor. The first call for a tensor allocates the memory. */
   of(x: Tensor): BufferSlice;
   /** Allocates scratch memory for a single node. */
   scratch(size: number): BufferSlice;
-  /** Releases the tensors that the node at `index` uses last, and its scratch memory. */
+  /** Releases the scratch memory of the node at `index`, and the tensors that no later node uses. */
   release(node: Node, index: number, scratch: readonly BufferSlice[]): void;
   buffers(): Buffer[];
 }
 
-/** Memory for `nodes`, visited in order; `roots` are kept until the end. */
+/** Creates the allocator for `nodes`, which must be visited in order. The memory of `roots` is kept until the end. */
 export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Places {
   const placed = packed(nodes);
   const packs = nodes.filter((node) => node.op.role === "pack").map((node) => node.outputs[0]);
@@ -194,7 +201,7 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     const spot = placed.get(root);
     if (spot) return { buffer: of(spot.pack).buffer, offset: spot.offset, size };
     if (computesNothing(root.node.op)) return { buffer: sources.of(root), offset: 0, size };
-    // A pack buffer is never reused: the gaps between its parts stay zero.
+    // A pack buffer is never reused, so that the gaps between its parts stay zero.
     const isPack = root.node.op.role === "pack";
     const buffer = isPack ? arena.make("pack", aligned(size), root) : arena.take(aligned(size), root);
     return { buffer, offset: 0, size };

@@ -1,4 +1,5 @@
-// Checks that all devices share: states that are redefined with another shape, inputs that do not fit, unknown names.
+// Checks that all devices share. They find states that are redefined with another shape, inputs that do not fit, and
+// unknown names.
 import { didYouMean } from "../base/errors.ts";
 import { formatSpec, sizeOf, type Spec, type Values } from "../graph/tensor.ts";
 
@@ -15,7 +16,10 @@ export function checkLength(what: string, values: Values, spec: Spec): void {
   throw new Error(`${what} has ${values.length} values, expected ${sizeOf(spec)} for ${formatSpec(spec)}.`);
 }
 
-/** Throws unless `feeds` has every input of a program, with all values. Extra feeds are allowed: programs share them. */
+/**
+ * Throws unless `feeds` has every input of a program with the right number of values. Other feeds are allowed, because
+ * several programs may get the same feeds.
+ */
 export function checkFeeds(
   inputs: readonly { readonly name: string; readonly spec: Spec }[],
   feeds: Readonly<Record<string, Values>>,

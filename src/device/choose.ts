@@ -15,21 +15,21 @@ import { adapterName, findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts"
 export interface Chosen {
   /** The open device; `using` closes it. */
   readonly device: Device;
-  /** One line: the device's name, a colon, the reason. */
+  /** One line with the device's name, a colon and the reason. */
   readonly reason: string;
 }
 
 /** Options of the choice. */
 export interface ChoiceOptions {
-  /** Threads of the CPU device. Default: one per core. */
+  /** Number of threads of the CPU device. Default: one per core. */
   readonly threads?: number;
-  /** Computes the matrix products of the CPU device. Default: the device itself. */
+  /** The library that computes the matrix products of the CPU device. Default: none; the device computes them itself. */
   readonly blas?: Blas;
   /** Finds an adapter; tests replace it. */
   readonly find?: () => Promise<GPUAdapter | undefined>;
   /** Measures a device; tests replace it. */
   readonly speed?: (device: Device) => Promise<Speed>;
-  /** What the host's WebAssembly provides; tests replace it. */
+  /** The features of the host's WebAssembly; tests replace them. */
   readonly features?: HostFeatures;
 }
 
@@ -45,7 +45,10 @@ const chosen = (device: Device, reason: string): Chosen => ({
   reason: `${device.adapter}: ${reason}`,
 });
 
-/** The CPU device; the reference device if the host's WebAssembly has no vectors, or the work needs more memory than 4 GiB. */
+/**
+ * Opens the CPU device, or the reference device if the host's WebAssembly has no vectors or the work needs more than 4 GiB
+ * of memory.
+ */
 function processor(
   work: () => readonly Workload[],
   { threads, blas, features = hostFeatures() }: ChoiceOptions,
@@ -61,7 +64,7 @@ function processor(
   return chosen(cpuDevice({ threads, blas, features }), `${reason}${alone}`);
 }
 
-/** The faster of a GPU and the CPU, by measurements of both. */
+/** Returns the faster of a GPU and the CPU, as estimated from measurements of both, and closes the other device. */
 async function fasterOf(
   gpu: Device,
   work: () => readonly Workload[],
@@ -94,9 +97,9 @@ async function fasterOf(
 }
 
 /**
- * Opens the requested device. "auto" takes the faster of the GPU, if there is one, and the CPU: each is measured for some tens
- * of milliseconds, once for each version of heed and Deno. It takes the reference device only if
- * WebAssembly lacks vectors or the work does not fit into the 4 GiB of the CPU device.
+ * Opens the requested device. If there is a GPU, "auto" measures the GPU and the CPU for some tens of milliseconds each,
+ * once for each version of heed and Deno, and takes the faster of them. It takes the reference device only if WebAssembly
+ * lacks vectors or the work does not fit into the 4 GiB of the CPU device.
  *
  * @param choice the requested device
  * @param work returns the graphs that the run will compute; called only by "auto"

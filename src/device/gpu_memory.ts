@@ -1,5 +1,5 @@
-// Memory of a WebGPU device: limits, states and reading back. Also turns the errors of a device, which WebGPU reports
-// asynchronously, into exceptions.
+// Manages the memory of a WebGPU device: limits, states and copies to the host. Also turns the errors of a device, which
+// WebGPU reports asynchronously, into exceptions.
 import { UserError } from "../base/errors.ts";
 import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
 import { showBytes } from "../base/units.ts";
@@ -17,9 +17,9 @@ export interface Gpu {
   /** The name that the adapter reports. */
   readonly name: string;
   readonly target: Target;
-  /** Bytes of the largest buffer; a kernel may bind less of it (`target.maxBindingBytes`). */
+  /** Maximum size of a buffer in bytes. The limit of what a kernel binds (`target.maxBindingBytes`) may be lower. */
   readonly maxBufferBytes: number;
-  /** Largest number of workgroups per dimension of a dispatch. */
+  /** Maximum number of workgroups per dimension of a dispatch. */
   readonly maxWorkgroups: number;
   readonly states: Map<string, GpuState>;
   /** Compiled kernels, keyed by their WGSL source. */
@@ -54,7 +54,7 @@ export function fail(gpu: Gpu, error: Error): void {
 
 const REMEDY = "use a smaller batch, context or model.";
 
-/** Bytes of a tensor's buffer, padded to a multiple of 256. */
+/** Returns the size of a tensor's buffer in bytes, padded to a multiple of 256. */
 export function paddedBytes(spec: Spec): number {
   return Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 256;
 }
@@ -78,14 +78,17 @@ export function checkBuffer({ name, maxBufferBytes }: Gpu, label: string, bytes:
   checkLimit(label, bytes, maxBufferBytes, name);
 }
 
-/** The error to report for a failed call: the device's failure, which may arrive a moment later, else `error`. */
+/**
+ * Returns the error to report for a failed call. A `UserError` is returned unchanged. Otherwise it is the device's failure,
+ * which may arrive a moment later, or `error` if the device has not failed.
+ */
 export async function causeOf(gpu: Gpu, error: unknown): Promise<unknown> {
   if (error instanceof UserError) return error;
   await Promise.race([gpu.device.lost, new Promise((resume) => setTimeout(resume, 100))]);
   return gpu.failure ?? error;
 }
 
-/** A zeroed buffer that kernels, copies and uploads may use. */
+/** Creates a buffer of zeros that kernels, copies and uploads may use. */
 export function allocate(gpu: Gpu, label: string, bytes: number): GPUBuffer {
   checkBuffer(gpu, label, bytes);
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
@@ -93,8 +96,8 @@ export function allocate(gpu: Gpu, label: string, bytes: number): GPUBuffer {
 }
 
 /**
- * Calls `work` immediately and resolves with the device's error, if any: a `UserError` if memory ran out, which takes
- * precedence over its consequences.
+ * Calls `work` immediately, and resolves with the error that the device reports, or with undefined if it reports none. If
+ * memory ran out, the error is a `UserError`, even if other errors followed from that.
  */
 export async function guarded(
   { device, name }: Gpu,
@@ -109,7 +112,7 @@ export async function guarded(
   try {
     work();
   } catch (error) {
-    // The scopes are closed, and what they report, or their rejection if the device is lost, is ignored.
+    // This closes the scopes. The errors that they report are ignored, and so is their rejection if the device is lost.
     await scopes().catch(() => {});
     throw error;
   }
@@ -142,7 +145,7 @@ export function defineState(gpu: Gpu, name: string, spec: Spec, values?: Values)
   );
 }
 
-/** The array to upload: float64 values are rounded to float32. */
+/** Returns the array to upload, in which float64 values are rounded to float32. */
 export function bytesOf(values: Values, spec: Spec): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
   const fits = spec.dtype === "u32" ? values instanceof Uint32Array : values instanceof Float32Array;
   if (fits) return values as Float32Array<ArrayBuffer>;
@@ -156,7 +159,10 @@ export interface GpuPlace {
   readonly spec: Spec;
 }
 
-/** Copies tensors to the host with their values after the work submitted so far; the copies are queued immediately. */
+/**
+ * Copies tensors to the host. Their values are those after the work submitted so far, because the copies are queued
+ * immediately.
+ */
 export async function readBack(gpu: Gpu, places: readonly GpuPlace[]): Promise<Values[]> {
   checkAlive(gpu);
   if (places.length === 0) return [];

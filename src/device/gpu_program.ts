@@ -60,7 +60,10 @@ async function pipelineOf(
 const labelOf = ({ node }: Step, { label }: Dispatch): string =>
   node.path ? `${label} at ${node.path}` : label;
 
-/** Memory of a dispatch's bindings. Throws if a binding or the number of workgroups exceeds the adapter's limits. */
+/**
+ * Returns the slice of memory for each binding of a dispatch. Throws if a binding or the number of workgroups exceeds the
+ * adapter's limits.
+ */
 function placesOf(gpu: Gpu, step: Step, dispatch: Dispatch): Map<number, BufferSlice> {
   const label = labelOf(step, dispatch);
   const { workgroups } = dispatch;
@@ -112,7 +115,7 @@ function bind({ device }: Gpu, kernel: Kernel, buffers: ReadonlyMap<Buffer, GPUB
   return { pipeline, group, workgroups };
 }
 
-/** Resources of a program on the device; `newStates`: names of the states that it created. */
+/** Resources of a program on the device; `newStates` are the names of the states that the program created. */
 interface Held {
   readonly buffers: Map<Buffer, GPUBuffer>;
   readonly newStates: string[];
@@ -147,7 +150,7 @@ function checkPlan(gpu: Gpu, { buffers }: Plan): void {
   for (const { kind, name, spec, size } of buffers) {
     const state = kind === "state" ? gpu.states.get(name) : undefined;
     if (state) checkState(name, state.spec, spec);
-    // Kernels bind views of a state, each checked when it is bound.
+    // Kernels bind views of a state. The size of each view is checked when its kernel is compiled.
     (kind === "state" ? checkBuffer : checkBinding)(gpu, name, 4 * size);
   }
 }
@@ -161,8 +164,8 @@ export function checkProgram(gpu: Gpu, planned: Plan): void {
 }
 
 /**
- * Makes a software adapter compile now what it would otherwise compile during the first run: it compiles a kernel at its
- * first dispatch, even one of 0 workgroups. A GPU's driver compiles pipelines when they are created.
+ * Makes a software adapter compile the kernels now instead of during the first run. Such an adapter compiles a kernel when
+ * it is first dispatched, even with 0 workgroups. A GPU's driver compiles pipelines when they are created.
  */
 async function warmUp({ device, target, warm }: Gpu, bound: readonly Bound[]): Promise<void> {
   if (target.kind !== "software") return;
@@ -185,7 +188,7 @@ async function warmUp({ device, target, warm }: Gpu, bound: readonly Bound[]): P
   }
 }
 
-/** Plans and compiles a graph; a failure leaves nothing of it on the device. */
+/** Plans and compiles a graph. If this fails, no buffer or new state of the program remains on the device. */
 export async function compileProgram(gpu: Gpu, graph: Graph): Promise<Program> {
   checkAlive(gpu);
   const planned = plan(graph, gpu.target);
@@ -264,7 +267,10 @@ function programOf(gpu: Gpu, graph: Graph, planned: Plan, held: Held): Program {
   };
 }
 
-/** WebGPU forbids a dispatch to read and write one buffer, even disjoint ranges; two writable bindings are allowed. */
+/**
+ * Makes a readable binding writable if the dispatch also writes to the same buffer through another binding. WebGPU forbids
+ * a readable and a writable binding of one buffer, even of disjoint ranges, but allows two writable ones.
+ */
 function withoutConflicts(shader: string, places: ReadonlyMap<number, BufferSlice>): string {
   const access = bindingsOf(shader);
   const written = new Set(

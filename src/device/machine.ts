@@ -4,7 +4,7 @@ import { getHeapStatistics } from "node:v8";
 import { UserError } from "../base/errors.ts";
 import { showBytes } from "../base/units.ts";
 
-/** Bytes of memory available. */
+/** The memory of a machine. */
 export interface Machine {
   /** Memory and swap of the machine or of its control group, in bytes; Infinity without the permission `sys`. */
   readonly memory: number;
@@ -13,7 +13,7 @@ export interface Machine {
 }
 
 /**
- * Memory of this machine. Reading it needs the permission `--allow-sys=systemMemoryInfo`, which heed's tasks grant;
+ * Returns the memory of this machine. Reading it needs the permission `--allow-sys=systemMemoryInfo`, which heed's tasks grant;
  * without the permission, only an allocation that the system refuses is reported.
  */
 export function thisMachine(): Machine {

@@ -4,7 +4,7 @@ import { type ChoiceOptions, chooseDevice } from "./choose.ts";
 import { type Device, DEVICE_CHOICES } from "./device.ts";
 import type { Workload } from "./probe.ts";
 
-/** The device that a name requests; throws UserError if it is unknown. */
+/** Returns the kind of device that a name requests, or "auto"; throws UserError if the name is unknown. */
 export function deviceChoice(name: string): typeof DEVICE_CHOICES[number] {
   const choice = DEVICE_CHOICES.find((known) => known === name);
   if (!choice) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, DEVICE_CHOICES)}`);

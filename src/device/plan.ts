@@ -23,17 +23,17 @@ export interface Graph {
 export interface Step {
   /** The node. */
   readonly node: Node;
-  /** Shapes and attributes with which its operation is called. */
+  /** Shapes and attributes with which the node's operation is called. */
   readonly call: Call;
-  /** Its dispatches; none on the CPU. */
+  /** The node's dispatches; there are none on the CPU. */
   readonly lowered: Lowered;
-  /** Its phases in WebAssembly; undefined on other devices, and for an operation that has none. */
+  /** The node's phases in WebAssembly; undefined on devices other than `cpu`, and for an operation that has no phases. */
   readonly simd: Simd | undefined;
-  /** Memory of its inputs. */
+  /** Memory of the node's inputs. */
   readonly inputs: readonly BufferSlice[];
-  /** Memory of its outputs. */
+  /** Memory of the node's outputs. */
   readonly outputs: readonly BufferSlice[];
-  /** Memory of its dispatches' scratch buffers. */
+  /** Memory of the scratch buffers of the node's dispatches or phases. */
   readonly scratch: readonly BufferSlice[];
 }
 
@@ -63,7 +63,7 @@ export interface Plan {
   readonly dispatches: number;
 }
 
-/** Throws if a dispatch exceeds the adapter's limit of loop iterations: the adapter would end its loops silently. */
+/** Throws if a dispatch exceeds the adapter's limit of loop iterations, because the adapter would silently end the loops. */
 function checkIterations(
   { label, iterations }: Dispatch,
   path: string,
@@ -119,8 +119,9 @@ function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: 
 }
 
 /**
- * Plans a graph: the order of its nodes, and memory for every tensor. With the target of a GPU the plan also has the dispatches of
- * every node, with "simd" their phases in WebAssembly, and without a target (for the reference device) neither.
+ * Plans a graph: the order of its nodes, and memory for every tensor. If `target` is a GPU target, the plan also has the
+ * dispatches of every node. If it is "simd", the plan has the WebAssembly phases of every node. Without a target (for the
+ * reference device), the plan has neither.
  *
  * Tensors whose lifetimes do not overlap share buffers. A tensor never shares a buffer with an input of the kernel that
  * computes it, because WebGPU forbids a dispatch to read and write one buffer; the inputs of a `pack` are computed
@@ -137,7 +138,10 @@ export function plan(graph: Graph, target?: Target | "simd"): Plan {
   return planned;
 }
 
-/** A cache of plans by graph, because a plan is needed several times: for the cost of a run, for the choice of its device, and to compile. */
+/**
+ * Cache of plans by graph: estimating the cost of a run, choosing its device and compiling its programs all use the same
+ * plans.
+ */
 const plans = new WeakMap<Graph, Map<Target | "simd" | undefined, Plan>>();
 
 function planOf(graph: Graph, target?: Target | "simd"): Plan {

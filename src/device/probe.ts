@@ -10,11 +10,11 @@ import type { Graph, Plan } from "./plan.ts";
 
 /** The speed of a device. */
 export interface Speed {
-  /** Floating point operations per second, of matrix products. */
+  /** Number of floating point operations per second in matrix products. */
   readonly flops: number;
-  /** Seconds that an operation takes in addition to its arithmetic, for a dispatch or a barrier. */
+  /** Number of seconds that an operation takes in addition to its arithmetic, for a dispatch or a barrier. */
   readonly operation: number;
-  /** Seconds per wait of the host for results. */
+  /** Number of seconds that the host loses each time it waits for results. */
   readonly read: number;
 }
 
@@ -33,7 +33,7 @@ const [SIZE, PRODUCTS, OPERATIONS, ROUNDS] = [512, 2, 64, 4];
 const repeat = (x: Tensor, times: number, step: (x: Tensor) => Tensor): Tensor =>
   Array.from({ length: times }).reduce<Tensor>((y) => step(y), x);
 
-/** The seconds of one run and the read of its result: the minimum of a few runs after the first. */
+/** Returns the number of seconds that one run and the read of its result take: the minimum of a few runs after the first. */
 async function secondsOf(device: Device, y: Tensor, x: Float32Array): Promise<number> {
   using program = await device.compile({ outputs: { y: view(y, [1]) } });
   let shortest = Infinity;
@@ -46,7 +46,7 @@ async function secondsOf(device: Device, y: Tensor, x: Float32Array): Promise<nu
   return shortest / 1000;
 }
 
-/** Measures a device in some tens of milliseconds. */
+/** Measures the speed of a device, which takes some tens of milliseconds. */
 export async function measureSpeed(device: Device): Promise<Speed> {
   const [large, small] = [input("x", [SIZE, SIZE]), input("x", [64])];
   const [matrix, row] = [new Float32Array(SIZE * SIZE).fill(1 / SIZE), new Float32Array(64)];
@@ -67,7 +67,7 @@ const FILE = join(".cache", "devices.json");
 const may = (name: "read" | "write"): boolean =>
   Deno.permissions.querySync({ name, path: FILE }).state === "granted";
 
-/** Speeds by device; none if the file is missing or damaged. */
+/** Returns the speeds in the file, keyed by device; there are none if the file is missing or damaged. */
 async function storedSpeeds(): Promise<Record<string, Speed>> {
   try {
     return may("read") ? JSON.parse(await Deno.readTextFile(FILE)) : {};
@@ -76,7 +76,10 @@ async function storedSpeeds(): Promise<Record<string, Speed>> {
   }
 }
 
-/** Returns the speed of a device from the file, or measures it and adds it to the file, for each version of heed and Deno. */
+/**
+ * Returns the speed of a device from the file. If the file does not have it for these versions of heed and Deno, measures
+ * the speed and adds it to the file.
+ */
 export async function speedOf(device: Device): Promise<Speed> {
   const key =
     `${device.adapter}, ${navigator.hardwareConcurrency} cores, heed ${VERSION}, Deno ${Deno.version.deno}`;
@@ -92,7 +95,10 @@ export async function speedOf(device: Device): Promise<Speed> {
   return speed;
 }
 
-/** Estimates the seconds that work takes, without uploads and the host's own work; `plan` plans its graphs. */
+/**
+ * Estimates the number of seconds that `work` takes, without uploads and without the host's own work. `plan` plans the
+ * graphs.
+ */
 export function estimateSeconds(
   work: readonly Workload[],
   plan: (graph: Graph) => Plan,

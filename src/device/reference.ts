@@ -1,5 +1,5 @@
-// The reference device: runs the TypeScript implementation of each operation on typed arrays, which is slow and follows the
-// formulas. With float64 it is the oracle of every test; float32 shows the effect of a GPU's rounding.
+// The reference device: runs the TypeScript implementation of each operation on typed arrays, which is slow but follows the
+// formulas directly. With float64 it is the oracle of every test; float32 shows the effect of a GPU's rounding.
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { UserError } from "../base/errors.ts";
@@ -12,14 +12,14 @@ import { checkFeeds, checkLength, checkState, entryOf } from "./checks.ts";
 export interface ReferenceOptions {
   /** Arithmetic of f32 tensors: f32 as on a GPU, or f64. Default: "f32". */
   readonly precision?: "f32" | "f64";
-  /** Maximum bytes for states and programs. Default: the machine's memory, or no limit if heed may not query it. */
+  /** Maximum memory for states and programs, in bytes. Default: the machine's memory, or no limit if heed may not query it. */
   readonly memory?: number;
 }
 
 /** The name that this device reports. */
 export const REFERENCE_NAME = "Reference (TypeScript)";
 
-/** Whether the device of a checkpoint or log is this one; it was "CPU (TypeScript)" when it was called `cpu`. */
+/** True if the device name in a checkpoint or log is that of the reference device, or "CPU (TypeScript)", its former name. */
 export function isReference(adapter: string): boolean {
   return adapter === REFERENCE_NAME || adapter === "CPU (TypeScript)";
 }
@@ -81,13 +81,13 @@ function bufferArray(device: Held, buffer: Buffer): Values {
   return buffer.value === undefined ? array : array.fill(buffer.value);
 }
 
-/** The array of a slice; each buffer of a plan has one array. */
+/** Returns a function that maps a slice of memory to a part of an array; each buffer of a plan has one array. */
 function arraysOf(device: Held, { buffers }: Plan): (place: BufferSlice, spec: Spec) => Values {
   const arrays = new Map(buffers.map((buffer) => [buffer, bufferArray(device, buffer)]));
   return ({ buffer, offset, size }, spec) => {
     const array = arrays.get(buffer)!;
     if (spec.dtype === "f32" || array instanceof Uint32Array) return array.subarray(offset, offset + size);
-    // Offsets count elements of four bytes, also in an arena of float64: a part must stay inside its tensor.
+    // Offsets count elements of four bytes, also in an arena of float64, so that a part stays inside its tensor.
     return new Uint32Array(array.buffer, array.byteOffset + 4 * offset, size);
   };
 }
@@ -124,7 +124,7 @@ function compile(device: Held, graph: Graph): Program {
       inputs.forEach(({ name }, i) => uploads[i].set(feeds[name]));
       for (const call of calls) call();
     },
-    // Async, so that an unknown name rejects; the copies happen before it returns.
+    // The function is async so that an unknown name rejects the promise; the values are copied before the function returns.
     // deno-lint-ignore require-await
     async read(names) {
       checkOpen();

@@ -10,10 +10,10 @@ import { entryOf } from "./checks.ts";
 
 const BACKEND = "DENO_WEBGPU_BACKEND";
 
-/** The adapter that WebGPU offers, or undefined.
+/** Returns the adapter that WebGPU offers, or undefined if there is none.
  * @category Devices */
 export async function findAdapter(): Promise<GPUAdapter | undefined> {
-  // Without this wgpu may choose a GL software adapter; the variable is read at the first request for an adapter.
+  // If this variable is not set, wgpu may choose a GL software adapter. wgpu reads it at the first request for an adapter.
   if (Deno.build.os === "linux") {
     if (!Deno.env.get(BACKEND)) Deno.env.set(BACKEND, "vulkan");
     // A driver that looks for a window system complains on stderr if this variable names no folder.
@@ -28,15 +28,18 @@ export function isSoftware({ info }: GPUAdapter): boolean {
     /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(info.description);
 }
 
-/** The name that an adapter reports. */
+/** Returns the name that an adapter reports. */
 export function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "WebGPU adapter";
 }
 
-/** Measured: llvmpipe ends all loops of an invocation, nested or not, after this many iterations in total and continues. */
+/**
+ * The number of iterations, in total over all loops of an invocation, after which llvmpipe ends the loops and continues
+ * (measured).
+ */
 const LLVMPIPE_ITERATIONS = 65535;
 
-/** The target that kernels are lowered to on an adapter. */
+/** Returns the target for which kernels are lowered on an adapter. */
 export function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target {
   const { limits } = adapter;
   return {
@@ -89,7 +92,7 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
  * by every call after it.
  *
  * @param adapter from `findAdapter`
- * @param schedule which schedules kernels use. Default: the one that suits the adapter. Tests use both.
+ * @param schedule the kind of schedule that kernels use. Default: the kind that suits the adapter. Tests use both kinds.
  * @category Devices
  */
 export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Device> {

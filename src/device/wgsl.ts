@@ -1,4 +1,5 @@
-// WGSL templates. A .wgsl file is plain WGSL but for lines that begin with `//!`, expanded here before compilation:
+// WGSL templates. A .wgsl file is plain WGSL except for lines that begin with `//!`, which are expanded here before
+// compilation:
 //   //! for r in 0..ROWS   ...   //! end     the lines between, once per r, with `$r` replaced by its value
 //                                           (one letter, so that `$ru` is a literal and `c$r_0` a name)
 //   //! if CONDITION  ...  //! else  ...  //! end
@@ -6,13 +7,14 @@
 //   //! each i in 0..COUNT  ...  //! end     `main` with the lines between as its body, one invocation per `i`; COUNT is
 //                                           WGSL. `by LANES`: size of a workgroup (default: 64u). `over LANES`: the lanes
 //                                           of one workgroup, numbered by `lane`, share each `i` (1: a single invocation)
-// Loops are unrolled here because the driver's compiler does not: it doubles the speed on a software adapter.
+// Loops are unrolled here because the driver's compiler does not unroll them. Unrolling doubles the speed on a software
+// adapter.
 import { didYouMean } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
 
 type Scope = Record<string, number | boolean | string>;
 
-/** The value of an expression of the constants, computed as in JavaScript; an unknown name is 0. */
+/** Evaluates an expression in the constants as JavaScript would; an unknown name has the value 0. */
 function evaluate(expression: string, scope: Scope): number {
   const text = expression.replace(/[A-Za-z_]\w*/g, (name) => String(Number(scope[name] ?? 0)));
   if (!/^[\d\s+\-*/%()<>=!&|.?:]*$/.test(text)) throw new SyntaxError(`Template expression: ${expression}`);
@@ -22,8 +24,9 @@ function evaluate(expression: string, scope: Scope): number {
 const WORDS = ["for", "if", "else", "end", "insert", "each"];
 
 /**
- * Word and rest of a template line, undefined for a line of WGSL; throws if it is neither. `closing` calls it on every
- * line of a block, so that an invalid line is found even in a block that the current constants leave out.
+ * Returns the word and the rest of a template line, or undefined for a line of WGSL; throws if the line is neither.
+ * `closing` calls it on every line of a block, so that an invalid line is found even in a block that the current constants
+ * leave out.
  */
 function directive(text: string): { word: string; rest: string } | undefined {
   const line = text.trim();
@@ -46,7 +49,7 @@ function directive(text: string): { word: string; rest: string } | undefined {
 const FOR = /^([a-z]) in (.+)\.\.(.+)$/;
 const EACH = /^(\w+) in 0\.\.(.+?)(?: (by|over) (\w+))?$/;
 
-/** The head of `main`, which returns early beyond the last index. */
+/** Returns the first lines of `main`, which end an invocation whose index is beyond the last one. */
 function mainHead(rest: string, scope: Scope): string {
   const [, name, count, how, size] = rest.match(EACH)!;
   const by = how === "by" ? size : "64u";
@@ -62,7 +65,10 @@ fn main(${builtins}, @builtin(num_workgroups) groups: vec3u) {
 ${lane}  if (${name} >= ${count}) { return; }`;
 }
 
-/** Index of the `//! end` (or `//! else`) that closes the block opened at `open`. */
+/**
+ * Returns the index of the `//! end` that closes the block opened at `open`, or of its `//! else` if `middle` is true and
+ * it has one.
+ */
 function closing(lines: readonly string[], open: number, middle = false): number {
   let depth = 0;
   for (let i = open; i < lines.length; i++) {
@@ -115,7 +121,7 @@ function expandLines(
 }
 
 /**
- * The WGSL of a dispatch: `const` lines for its constants, then its template expanded.
+ * Returns the WGSL of a dispatch: declarations of its constants, followed by its expanded template.
  *
  * @throws {SyntaxError} for an invalid template line, which the message quotes
  */
@@ -130,7 +136,7 @@ export function shaderOf({ source, constants, code }: Dispatch): string {
   return [...header, ...expandLines(source.split("\n"), { ...constants }, code ?? {})].join("\n");
 }
 
-/** The bindings that a shader declares, and whether each is written. */
+/** Maps each binding that a shader declares to its access: "read", or "read_write" if the shader may write it. */
 export function bindingsOf(shader: string): Map<number, "read" | "read_write"> {
   const declared = shader.matchAll(/@binding\((\d+)\)\s*var<storage,\s*(read_write|read)>/g);
   return new Map([...declared].map(([, index, access]) => [Number(index), access as "read" | "read_write"]));

@@ -1,5 +1,5 @@
-// to[offset + i] = from[i]; with SLOTTED, offset = LENGTH slot[0]. Copies every element type as u32:
-// a copy as f32 may change the bits of integers.
+// Computes target_[offset + i] = source[i], where offset is OFFSET, or LENGTH * slot[0] if SLOTTED is set. Copies every
+// type as u32, because a copy as f32 may change the bits of integers.
 @group(0) @binding(0) var<storage, read> source: array<u32>;
 @group(0) @binding(1) var<storage, read_write> target_: array<u32>;
 //! if SLOTTED

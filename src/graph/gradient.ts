@@ -5,7 +5,7 @@ import type { Node, Tensor } from "./tensor.ts";
 /** Sums two gradients of one tensor. It is passed as an argument because addition is defined in kernels/. */
 export type Add = (a: Tensor, b: Tensor) => Tensor;
 
-/** The nodes that `roots` depend on, in topological order. */
+/** Returns the nodes on which `roots` depend, in topological order. */
 export function ancestors(roots: Iterable<Tensor>): Node[] {
   const seen = new Set<Node>([...roots].map((root) => root.node));
   // The iteration of a Set also visits elements that are added during it.
@@ -13,7 +13,10 @@ export function ancestors(roots: Iterable<Tensor>): Node[] {
   return [...seen].sort((a, b) => a.order - b.order);
 }
 
-/** a + b, fused into the kernel that computes one of them if that kernel can add the other to its output. */
+/**
+ * Returns a + b. If the kernel that computes one of them can add the other to its output, the addition is fused into that
+ * kernel.
+ */
 function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
   for (const [x, addend] of [[b, a], [a, b]]) {
     // The addend must exist when x's kernel runs.
@@ -24,9 +27,10 @@ function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
 }
 
 /**
- * Returns a function from a tensor to its gradient, a new tensor of the graph; undefined if the loss, a scalar [1], does not
- * depend on the tensor, or the tensor on none of `wrt`. Each of `wrt` is treated as a leaf, so that a parameter can be a view
- * of a state. `seed` is the gradient of the loss itself, usually 1.
+ * Returns a function that maps a tensor to its gradient, which is a new tensor of the graph. It maps a tensor to undefined
+ * if the loss, a scalar [1], does not depend on the tensor, or if the tensor depends on no tensor of `wrt`. Each tensor of
+ * `wrt` is treated as a leaf, so that a parameter can be a view of a state. `seed` is the gradient of the loss itself,
+ * usually 1.
  */
 export function gradients(
   loss: Tensor,

@@ -27,27 +27,30 @@ export interface Phase {
   readonly kernel: (f: Func, block: I32, at: Addresses) => void;
 }
 
-/** A matrix product that a BLAS can compute: output 0 is op(a) op(b) of inputs 0 and 1, `batch` matrices [M, K] times [K, N]. */
+/**
+ * A matrix product that a BLAS can compute: output 0 is `batch` products op(a) op(b) of matrices [M, K] and [K, N], where a
+ * is input 0 and b is input 1.
+ */
 export interface PlainProduct {
-  /** Number of matrices. */
+  /** Number of products. */
   readonly batch: number;
-  /** Rows of the result. */
+  /** Number of rows of the result. */
   readonly M: number;
-  /** Columns of the result. */
+  /** Number of columns of the result. */
   readonly N: number;
-  /** Terms of each sum. */
+  /** Number of terms of each sum. */
   readonly K: number;
   /** Whether a is stored transposed, [K, M]. */
   readonly transA: boolean;
   /** Whether b is stored transposed, [N, K]. */
   readonly transB: boolean;
-  /** What is done with it afterwards, such as adding a bias. */
+  /** The phases that run after the product, such as one that adds a bias. */
   readonly then: readonly Phase[];
 }
 
 /** How a call runs on the CPU device: its phases and their memory. */
 export interface Simd {
-  /** In execution order; read once, when the program is compiled. */
+  /** The phases in execution order. They are read once, when the program is compiled. */
   readonly phases: readonly Phase[];
   /** Sizes of the scratch buffers, in elements of four bytes. */
   readonly scratch?: readonly number[];

@@ -14,7 +14,7 @@ export interface Named {
 
 const nothing = { lower: (): Lowered => ({ dispatches: [] }), cpu: (): void => {} };
 
-/** An operation without inputs. */
+/** Creates an operation without inputs. */
 function sourceOp<A>(role: Role, specOf: (attrs: A) => Spec): Op<A> {
   return { name: role, role, infer: (_, attrs) => [specOf(attrs)], ...nothing };
 }
@@ -22,13 +22,13 @@ function sourceOp<A>(role: Role, specOf: (attrs: A) => Spec): Op<A> {
 const inputOp = sourceOp<Named>("input", ({ spec }) => spec);
 const stateOp = sourceOp<Named>("state", ({ spec }) => spec);
 
-/** A tensor uploaded before each run of a program.
+/** Creates a tensor whose values are uploaded before each run of a program.
  * @category Tensors */
 export function input(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(inputOp, [], { name, spec: { shape, dtype } })[0];
 }
 
-/** A tensor kept on the device between runs, such as parameters, optimizer states and tables of metrics.
+/** Creates a tensor that is kept on the device between runs, such as a parameter, an optimizer state or a table of metrics.
  * @category Tensors */
 export function state(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(stateOp, [], { name, spec: { shape, dtype } })[0];
@@ -42,7 +42,7 @@ export interface ConstantAttrs {
 
 const constantOp = sourceOp<ConstantAttrs>("constant", ({ shape }) => ({ shape, dtype: "f32" }));
 
-/** A tensor filled with one value, written once when the program is compiled.
+/** Creates a tensor filled with one value, which is written once, when the program is compiled.
  * @category Tensors */
 export function constant(value: number, shape: readonly number[] = [1]): Tensor {
   return apply(constantOp, [], { value, shape })[0];
@@ -65,7 +65,7 @@ const literalOp = sourceOp<LiteralAttrs>("literal", ({ values, shape, dtype }) =
   return { shape, dtype };
 });
 
-/** A tensor with the given values, uploaded once when the program is compiled. */
+/** Creates a tensor with the given values, which are uploaded once, when the program is compiled. */
 export function literal(values: Values, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(literalOp, [], { values, shape, dtype })[0];
 }
@@ -98,15 +98,18 @@ export const viewOp: Op<ViewAttrs> = {
   },
 };
 
-/** Offsets in a buffer are multiples of this number of elements (256 bytes). */
+/** The offset of a tensor in a buffer is a multiple of this number of elements (256 bytes). */
 export const ALIGN = 64;
 
-/** A contiguous part of `x` with another shape, without a copy. `offset`: index of its first element, a multiple of 64. */
+/**
+ * Returns a contiguous part of `x` with another shape, without a copy. `offset` is the index of the part's first element, a
+ * multiple of 64.
+ */
 export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return apply(viewOp, [x], { offset, shape })[0];
 }
 
-/** The same elements with another shape, without a copy.
+/** Returns the same elements with another shape, without a copy.
  * @category Tensors */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (sizeOf(shape) !== sizeOf(x)) {
@@ -120,7 +123,7 @@ export interface PackAttrs {
   readonly size: number;
 }
 
-/** Copies the `length` elements of the input with index `from`: output[offset + i] = input[i]. */
+/** Returns the dispatch that copies the `length` elements of the input with index `from`: output[offset + i] = input[i]. */
 function copyDispatch(from: number, length: number, offset: number): Dispatch {
   return {
     label: "copy",
@@ -131,15 +134,15 @@ function copyDispatch(from: number, length: number, offset: number): Dispatch {
   };
 }
 
-/** The same copy in WebAssembly. */
+/** Returns the phase that makes the same copy in WebAssembly. */
 const copiedInput = (label: string, from: number, length: number, offset: number): Phase =>
   copyPhase(label, length, ({ inputs, outputs: [out] }) => {
     return { to: i32.add(out, 4 * offset), from: inputs[from] };
   });
 
 /**
- * Tensors laid out in one buffer. The memory plan lets the operations that compute the inputs write there directly; only
- * inputs stored elsewhere are copied (those not marked in `placed`).
+ * Lays out tensors in one buffer. Where possible, the memory plan lets the operations that compute the inputs write
+ * directly to this buffer. The other inputs, which are not marked in `placed`, are copied.
  */
 const packOp: Op<PackAttrs> = {
   name: "pack",

@@ -30,7 +30,10 @@ export interface Tensor extends Spec {
   readonly index: number;
 }
 
-/** One application of an operation. `order` is topological: creation order, except for operations with `early`. */
+/**
+ * One application of an operation. Sorting nodes by `order` gives a topological order: the order of creation, except for
+ * operations with `early`.
+ */
 export interface Node {
   /** The operation. */
   readonly op: Op;
@@ -40,9 +43,9 @@ export interface Node {
   readonly attrs: unknown;
   /** The outputs of the operation. */
   readonly outputs: readonly Tensor[];
-  /** Greater than the order of every node it depends on. */
+  /** A number that is greater than the order of every node on which this node depends. */
   readonly order: number;
-  /** Names of the scopes it was created in, joined by dots. */
+  /** Names of the scopes in which the node was created, joined by dots. */
   readonly path: string;
 }
 
@@ -50,11 +53,14 @@ export interface Node {
 export interface Target {
   /** `gpu`: kernels share tiles in workgroup memory. `software`: each invocation keeps a tile in registers. */
   readonly kind: "gpu" | "software";
-  /** Bytes of the largest buffer that a kernel may bind. */
+  /** Maximum number of bytes of a buffer that a kernel may bind. */
   readonly maxBindingBytes: number;
-  /** Bytes of workgroup memory per workgroup. */
+  /** Maximum number of bytes of workgroup memory per workgroup. */
   readonly maxWorkgroupBytes: number;
-  /** Total loop iterations per invocation after which the adapter silently ends all loops; undefined: no limit. */
+  /**
+   * The total number of loop iterations per invocation after which the adapter silently ends all loops; undefined if there
+   * is no limit.
+   */
   readonly maxIterations?: number;
 }
 
@@ -78,7 +84,7 @@ export interface ElementRange {
   readonly size: number;
 }
 
-/** A buffer of a dispatch: the input, output or scratch buffer of the call with this index, or a range of its elements. */
+/** A buffer of a dispatch: the call's input, output or scratch buffer with this index, or a range of its elements. */
 export type Ref = readonly ["input" | "output" | "scratch", number, ElementRange?];
 
 /** One dispatch of a WGSL template (see `src/device/wgsl.ts`). */
@@ -93,15 +99,18 @@ export interface Dispatch {
   readonly code?: Readonly<Record<string, string>>;
   /** The buffer at each `@binding`; undefined if the template omits it. */
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
-  /** Workgroups in each dimension. */
+  /** Number of workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
-  /** For long loops: the maximum total of loop iterations per invocation, and `of`, the size it depends on ("K = 70001"). */
+  /**
+   * For kernels with long loops: `count` is the maximum total number of loop iterations per invocation, and `of` names the
+   * size on which it depends, such as "K = 70001".
+   */
   readonly iterations?: { readonly count: number; readonly of: string };
 }
 
 /** How a call runs on a device: its dispatches and the scratch buffers that they share. */
 export interface Lowered {
-  /** In execution order. */
+  /** The dispatches in execution order. */
   readonly dispatches: readonly Dispatch[];
   /** Sizes of the scratch buffers, in elements. */
   readonly scratch?: readonly number[];
@@ -110,37 +119,45 @@ export interface Lowered {
 /** Operations that the memory plan treats specially: sources, views and packs. */
 export type Role = "input" | "state" | "constant" | "literal" | "view" | "pack";
 
-/** An operation; heed's are under kernels/. Methods rather than function fields, so that `Op<A>` is assignable to `Op`.
+/**
+ * An operation. heed's operations are under kernels/. The members are methods, not function fields, so that `Op<A>` is
+ * assignable to `Op`.
  * @category Tensors */
 export interface Op<A = unknown> {
-  /** Name in errors and traces; need not be unique. */
+  /** Name in errors and traces. It need not be unique. */
   readonly name: string;
   /** Special treatment by the memory plan; undefined for an ordinary operation, which computes its outputs. */
   readonly role?: Role;
-  /** Output shapes; throws a `UserError` (see `mismatch`) for inputs that do not fit. */
+  /** Returns the shapes and types of the outputs; throws a `UserError` (see `mismatch`) for inputs that do not fit. */
   infer(inputs: readonly Spec[], attrs: A): readonly Spec[];
-  /** The dispatches on a WebGPU device. */
+  /** Returns the dispatches that run a call on a WebGPU device. */
   lower(call: Call<A>, target: Target): Lowered;
   /**
-   * The same computation in WebAssembly; undefined if this call has none. Default: the CPU device runs `cpu`. Outputs that are
-   * not needed must not be written.
+   * Returns the same computation in WebAssembly, or undefined if there is none for this call. Without it, the CPU device
+   * runs `cpu`. The computation must not write outputs that are not needed.
    */
   simd?(call: Call<A>): Simd | undefined;
-  /** The same computation on typed arrays: the oracle, and the reference device. */
+  /** Runs the same computation on typed arrays. The reference device, which is also the oracle of tests, calls it. */
   cpu(inputs: readonly Values[], outputs: readonly Values[], call: Call<A>): void;
-  /** Vector-Jacobian product: input gradients from output gradients (undefined: zero, or not needed). */
+  /**
+   * The vector-Jacobian product: returns the gradients of the inputs, given the gradients of the outputs. A gradient is
+   * undefined if it is zero or not needed.
+   */
   vjp?(
     node: Node,
     gradients: readonly (Tensor | undefined)[],
     needed: readonly boolean[],
   ): readonly (Tensor | undefined)[];
-  /** The same node with `addend` added to output 0, if the kernel can fuse the addition. */
+  /** Returns output 0 plus `addend`, computed by one kernel, or undefined if the kernel cannot fuse the addition. */
   fuseAdd?(node: Node, addend: Tensor): Tensor | undefined;
-  /** Runs as soon as its inputs are computed, so that they need not be kept in memory until later (used by statistics). */
+  /**
+   * True if the operation runs as soon as its inputs are computed, so that they need not be kept in memory. Statistics use
+   * this.
+   */
   early?: true;
   /** Outputs that overwrite an input in memory: maps the index of an output to the index of its input. */
   inplace?: Readonly<Record<number, number>>;
-  /** Floating point operations per call, for cost estimates and benchmarks. */
+  /** Returns the number of floating point operations of a call, for cost estimates and benchmarks. */
   flops?(call: Call<A>): number;
 }
 
@@ -165,7 +182,7 @@ function checkSpecs(op: string, specs: unknown): void {
   throw new UserError(`${op}: expected infer to return a list of { shape, dtype }, with dtype f32 or u32.`);
 }
 
-/** Throws unless every size is a positive integer: no device binds an empty buffer. */
+/** Throws unless every size is a positive integer, because no device binds an empty buffer. */
 function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   const wrong = specs.find(({ shape }) => shape.some((n) => !Number.isInteger(n) || n < 1));
   if (!wrong) return;
@@ -176,14 +193,17 @@ function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   );
 }
 
-/** The order of the node that computes x: -1 for a source, and for a view that of its input. */
+/**
+ * Returns the order of the node that computes x: -1 for a source; for a view, the order of the node that computes the
+ * view's input.
+ */
 function computedAt({ node }: Tensor): number {
   if (node.inputs.length === 0) return -1;
   return node.op.role === "view" ? computedAt(node.inputs[0]) : node.order;
 }
 
 /**
- * Applies an operation: a new node of the graph.
+ * Applies an operation, which adds a node to the graph; returns the outputs of the node.
  *
  * @throws the errors of the operation's `infer`, and {UserError} if an output would have no elements
  * @category Tensors
@@ -199,36 +219,39 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readon
     throw path ? placed(path, error) : error;
   }
   const outputs: Tensor[] = [];
-  // Half a step after its last input; creation order is integral.
+  // An early node comes half a step after its last input, because the order of all other nodes is an integer.
   const order = op.early ? maximum(inputs.map(computedAt)) + 0.5 : created++;
   const node: Node = { op: op as Op, inputs, attrs, outputs, order, path };
   specs.forEach((spec, index) => outputs.push({ ...spec, node, index }));
   return outputs;
 }
 
-/** Number of elements of a shape. */
+/** Returns the number of elements of a shape. */
 export function sizeOf(spec: Spec | readonly number[]): number {
   const shape = "shape" in spec ? spec.shape : spec;
   return shape.reduce((product, n) => product * n, 1);
 }
 
-/** `f32[12, 64]`, for messages. */
+/** Formats a shape and type for messages, such as `f32[12, 64]`. */
 export function formatSpec(spec: Spec): string {
   return `${spec.dtype}[${spec.shape.join(", ")}]`;
 }
 
-/** Throws the error for inputs that do not fit an operation; it names the operation and every shape. */
+/** Throws the error for inputs that do not fit an operation; the message names the operation and every shape. */
 export function mismatch(op: string, expected: string, inputs: readonly Spec[]): never {
   throw new UserError(`${op}: expected ${expected}, found ${inputs.map(formatSpec).join(" and ")}.`);
 }
 
-/** A finite number as a WGSL literal of type f32; throws a RangeError for other numbers. */
+/** Formats a finite number as a WGSL literal of type f32; throws a RangeError for other numbers. */
 export function wgslFloat(x: number): string {
   if (!Number.isFinite(x)) throw new RangeError(`A shader constant must be finite, found ${x}.`);
   return `${Math.fround(x)}f`;
 }
 
-/** Workgroups for `n` invocations in one dimension, folded into a second dimension beyond the limit of 65,535. */
+/**
+ * Returns the number of workgroups in each dimension for `n` invocations. If they exceed the limit of 65,535 in one
+ * dimension, they are spread over two.
+ */
 export function workgroups1d(n: number, workgroupSize: number): [number, number, number] {
   const groups = Math.ceil(n / workgroupSize);
   const y = Math.ceil(groups / 65535);

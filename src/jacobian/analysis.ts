@@ -103,7 +103,10 @@ async function measureOnBatch(
   };
 }
 
-/** Means over batches, then the half widths of their 95% intervals, in the order of a record's fields. */
+/**
+ * Returns the means over batches, followed by the half widths of their 95% confidence intervals, in the order of a record's
+ * fields.
+ */
 function overBatches(measured: readonly Measures[]): Record<string, number | null> {
   const intervals = Object.keys(measured[0]).map((name) => {
     return [name, interval(measured.map((one) => one[name]))] as const;
@@ -114,7 +117,7 @@ function overBatches(measured: readonly Measures[]): Record<string, number | nul
   ]);
 }
 
-/** Means over batches of the values in each bin of positions. */
+/** Returns the mean over batches of the values in each bin of positions. */
 function positionsOverBatches(measured: readonly HeadMeasures["byPosition"][]): HeadMeasures["byPosition"] {
   return Object.fromEntries(
     Object.entries(measured[0]).map(([name, first]) => {
@@ -147,7 +150,10 @@ function recordOf(
   };
 }
 
-/** Selects samples with a target: the last batch of a split is padded with samples without one. */
+/**
+ * Returns a function that is true for samples with a target. The last batch of a split is padded with samples without a
+ * target.
+ */
 function samplesOf({ targets }: Batch, context: number): (b: number) => boolean {
   return (b) => targets.subarray(b * context, (b + 1) * context).some((target) => target !== IGNORE);
 }
@@ -157,23 +163,25 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  * gradient g = dL/da of the mean loss. (For other normalised activations J = diag(w) - w w^T / W, see `jacobianRow`.) With
  * full = J g = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag and ste = g over the visible keys, a record has
  *
- * - `r_diag`, `r_lateral`, `r_cross`: |diag|^2, |lateral|^2 and 2 diag.lateral over |full|^2, each summed over rows and
- *   samples; they sum to 1. `cos_diag`, `cos_ste`: cosines with full over all entries of a sample, averaged over samples;
- *   `cos_diag_row`, `cos_ste_row`: cosines of single rows, averaged over rows. Rows with |full| = 0 are excluded and counted.
+ * - `r_diag`, `r_lateral`, `r_cross`: |diag|^2, |lateral|^2 and 2 diag.lateral, each divided by |full|^2, where all of them
+ *   are summed over rows and samples; they sum to 1. `cos_diag`, `cos_ste`: cosines with full over all entries of a sample,
+ *   averaged over samples; `cos_diag_row`, `cos_ste_row`: cosines of single rows, averaged over rows. Rows with |full| = 0
+ *   are excluded and counted.
  * - The same quantities with `_c`, computed from g - a.g instead of g, and with `_m`, from g - mean g. A constant added
  *   to a row of g does not change softmax's full, but it changes the raw diag and ste. It does change the full of softmax1,
  *   whose rows do not sum to 1: softmax1 has only the raw quantities.
  * - `entropy`, `entropy_ratio`, `trace`, `frobenius`, `lambda_max` (see `largestEigenvalue`): means over rows.
  * - `dq_cos_diag`, `dq_norm_diag`: cosine and norm ratio of the gradient dq if all blocks that support it use
  *   `backward: diag`, relative to the exact dq; also for dk, dv and the weights wq, wk, wv (of the whole layer), and for ste.
- * - `<name>_ci95`: half width of the 95% interval over batches. `full_error`: largest difference between dq, dk computed
- *   from full and those of training's backward pass, over the largest value. `<name>_by_position`: in 8 bins of positions.
+ * - `<name>_ci95`: half width of the 95% interval over batches. `full_error`: largest difference between the dq and dk that
+ *   are computed from full and those of training's backward pass, divided by the largest value. `<name>_by_position`: the
+ *   quantity in each of up to 8 bins of positions.
  *
  * The gradient is the exact one even if the model trains with a surrogate. If layers train by feedback alignment, there
- * are two records per head: one of the signal that it propagates, one of the true gradient ("bp"). An element-wise activation
- * has a diagonal Jacobian, full = diag: its records have `rowmass` and omit quantities that would always be 1.
- * Rows with a NaN score, or a weight or g that is not finite, are excluded from averages; `nonfinite`, if present, is
- * the number of non-finite weights and g. Memory is linear in the context.
+ * are two records per head: one for the signal that feedback alignment propagates, and one for the true gradient ("bp"). An
+ * element-wise activation has a diagonal Jacobian, full = diag: its records have `rowmass` and omit quantities that would
+ * always be 1. Rows with a NaN score, or a weight or g that is not finite, are excluded from averages; `nonfinite`, if
+ * present, is the number of non-finite weights and g. Memory is linear in the context.
  *
  * @param model a model whose parameters are views of states on the device
  * @param rows samples per batch

@@ -1,13 +1,20 @@
-// Measures of each head of a layer on one batch: norms and cosines of the parts of softmax's Jacobian, summed over rows,
-// samples and bins of query positions; and dq, dk recomputed from `full`, to be compared with those of a device.
+// Measures each head of a layer on one batch: norms and cosines of the parts of softmax's Jacobian, summed over rows,
+// samples and bins of query positions. Also recomputes dq and dk from `full`, so that they can be compared with those of a
+// device.
 import { type AttentionAttrs, isNormalised, shareOf, sumsToOne } from "../../kernels/attention/sizes.ts";
 import { forAttentionRows, jacobianRow, largestEigenvalue, sharesOf } from "./rows.ts";
 import type { AttentionRow, AttentionValues } from "./rows.ts";
 
-/** Number of bins of query positions of equal width; fewer if there are fewer positions. */
+/**
+ * Maximum number of bins of equal width into which the query positions are divided; there are fewer if there are fewer
+ * positions.
+ */
 export const POSITION_BINS = 8;
 
-/** |full| of a row counts as 0 below this share of |a * g|, where float32 cancellation leaves only rounding errors. */
+/**
+ * If |full| of a row is below this share of |a * g|, it counts as 0, because float32 cancellation has left only rounding
+ * errors.
+ */
 const RESOLVED = 1e-6;
 
 /** The variants of g: raw, g - a.g ("_c") and g - mean g ("_m"). */
@@ -18,13 +25,13 @@ type Share = (a: number) => number;
 /** Measured quantities, keyed by name; null if there was nothing to average. */
 export type Measures = Record<string, number | null>;
 
-/** One head on one batch. */
+/** Measures of one head on one batch. */
 export interface HeadMeasures {
-  /** Rows that see a key, and whose weights and gradients are finite. */
+  /** Number of rows that see a key and whose weights and gradients are finite. */
   readonly rows: number;
   /** Number of non-finite entries of a and g in rows that see a key; these rows are excluded from averages. */
   readonly nonfinite: number;
-  /** How many of `rows` have |full| = 0 (in float32); ratios and cosines exclude them. */
+  /** Number of these rows in which |full| is 0 (in float32); ratios and cosines exclude them. */
   readonly rowsZero: number;
   /** Mean number of visible keys per row. */
   readonly visibleKeys: number;
@@ -75,23 +82,23 @@ function total(parts: readonly Energies[]): Energies {
 const ratio = (x: number, y: number): number | null => y === 0 ? null : x / y;
 const cosine = (xy: number, xx: number, yy: number) => ratio(xy, Math.sqrt(xx) * Math.sqrt(yy));
 
-/** r_diag, r_lateral and r_cross, which sum to 1, from the sums over some rows. */
+/** Computes r_diag, r_lateral and r_cross, which sum to 1, from the sums over some rows. */
 function ratios({ full, diag, lateral, diagLateral }: Energies): (number | null)[] {
   return [ratio(diag, full), ratio(lateral, full), ratio(2 * diagLateral, full)];
 }
 
-/** cos(diag, full) and cos(ste, full), from the sums over some rows. */
+/** Computes cos(diag, full) and cos(ste, full) from the sums over some rows. */
 function cosines({ full, diag, ste, diagFull, steFull }: Energies): (number | null)[] {
   return [cosine(diagFull, diag, full), cosine(steFull, ste, full)];
 }
 
-/** Mean of the values that are not null; null if there are none. */
+/** Returns the mean of the values that are not null, or null if there are none. */
 function meanOf(values: readonly (number | null)[]): number | null {
   const present = values.filter((x) => x !== null);
   return ratio(present.reduce((sum, x) => sum + x, 0), present.length);
 }
 
-/** A running mean that ignores null. */
+/** Creates a running mean that ignores null. */
 function average() {
   let [sum, count] = [0, 0];
   return {
@@ -104,14 +111,14 @@ function average() {
   };
 }
 
-/** Entropy of a / sum a in nats, and sum a. */
+/** Returns the entropy of a / sum(a) in nats, and `mass`, which is sum(a). */
 function entropyOf(a: Float64Array): { entropy: number | null; mass: number } {
   const mass = a.reduce((sum, x) => sum + x, 0);
   if (mass === 0) return { entropy: null, mass };
   return { entropy: -a.reduce((sum, x) => x === 0 ? sum : sum + x / mass * Math.log(x / mass), 0), mass };
 }
 
-/** Trace, Frobenius norm and largest eigenvalue of a row's Jacobian. */
+/** Returns the trace, the Frobenius norm and the largest eigenvalue of a row's Jacobian. */
 function spectrum(
   { a, dphi }: AttentionRow,
   normalised: boolean,
@@ -131,8 +138,9 @@ function spectrum(
 }
 
 /**
- * The three signals of a row: g, g - w.g / W (for softmax g - a.g), g - mean g. Rows that do not sum to 1 have only the
- * first: a constant added to g changes their full, so that centred signals are not comparable with it.
+ * Returns the three signals of a row: g, g - w.g / W (for softmax g - a.g) and g - mean g. If the activation's rows do not
+ * sum to 1, returns only g: a constant added to g changes full, so that results of centred signals cannot be compared with
+ * full.
  */
 function signalsOf({ a, g }: AttentionRow, attrs: AttentionAttrs): Float64Array[] {
   if (!sumsToOne(attrs)) return [g];
@@ -145,7 +153,7 @@ function signalsOf({ a, g }: AttentionRow, attrs: AttentionAttrs): Float64Array[
 const nonFiniteCount = (x: Float64Array): number =>
   x.reduce((sum, value) => sum + Number(!Number.isFinite(value)), 0);
 
-/** Means over rows of quantities that do not depend on g. */
+/** Accumulates the means over rows of the quantities that do not depend on g. */
 function patternMeans(attrs: AttentionAttrs) {
   const normalised = isNormalised(attrs);
   const [visible, entropies, entropyRatio, rowmass] = [average(), average(), average(), average()];
@@ -224,7 +232,7 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
   };
 }
 
-/** Ratios and cosines from the sums per sample and bin, and the mean cosines of rows. */
+/** Computes ratios and cosines from the sums per sample and bin, and from the mean cosines of rows. */
 function partsOf(table: readonly Energies[][], rowCosines: readonly (number | null)[][], bins: number) {
   const measures: Measures = {};
   const byPosition: Record<string, (number | null)[]> = {};
@@ -262,7 +270,7 @@ function partsOf(table: readonly Energies[][], rowCosines: readonly (number | nu
  * Measures every head of a layer on one batch, row by row, and computes the gradients of its queries [B, T, H, d] and
  * keys [B, S, Hkv, d] from `full`.
  *
- * @param counts returns whether a sample is included; samples that only pad the batch are not
+ * @param counts returns whether a sample is included; samples that only pad the batch are excluded
  */
 export function measureLayer(values: AttentionValues, counts: (b: number) => boolean) {
   const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
@@ -286,7 +294,7 @@ export function measureLayer(values: AttentionValues, counts: (b: number) => boo
   return { heads: sums.map((head) => head.measured()), dq, dk };
 }
 
-/** Largest absolute difference over the largest absolute expected value; 0 if nothing differs. */
+/** Returns the largest absolute difference divided by the largest absolute expected value, or 0 if nothing differs. */
 export function largestError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let [difference, largest] = [0, 0];
   for (let n = 0; n < expected.length; n++) {

@@ -1,4 +1,4 @@
-// Reports of an analysis of softmax's Jacobian: tables for a terminal, charts as SVG.
+// Reports of an analysis of softmax's Jacobian: tables for a terminal, and charts as SVG.
 import { isNormalisedName } from "../../kernels/attention/activations.ts";
 import { maximum } from "../base/extremes.ts";
 import { alignedRows } from "../base/table.ts";
@@ -30,10 +30,10 @@ const COLUMNS = [
   "dq_cos_ste",
 ];
 
-/** Columns if no layer has a softmax. */
+/** The columns of the table if no layer has a softmax. */
 const DIAGONAL_COLUMNS = ["entropy", "rowmass", "trace", "frobenius", "lambda_max"];
 
-/** Number of training losses averaged in the table and the chart of a comparison. */
+/** Number of training losses that the table and the chart of a comparison average. */
 const SMOOTHED_STEPS = 25;
 
 /** Formats a value with three decimals, or with an exponent if it is small or large; a missing value as "-". */
@@ -49,8 +49,8 @@ const methodsOf = (records: readonly JacobianRecord[]): string[] => [
 ];
 
 /**
- * The records of one step as a table with one line per head, sorted by layer and head, and a column `method` if there are
- * several methods. The heading gives the step and the error of full relative to training's backward pass.
+ * Formats the records of one step as a table with one line per head, sorted by layer and head, and a column `method` if
+ * there are several methods. The heading gives the step and the error of full relative to training's backward pass.
  *
  * @example
  * ```ts
@@ -82,7 +82,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
 }
 
 /**
- * One line on the layers with an element-wise activation; undefined if every layer has a softmax.
+ * Returns one line that names the layers with an element-wise activation, or undefined if there are none.
  *
  * @example
  * ```ts
@@ -99,7 +99,7 @@ export function diagonalNote(records: readonly JacobianRecord[]): string | undef
     "its Jacobian is diagonal, full = diag exactly, and there is no lateral sum.";
 }
 
-/** Quantities drawn in one chart by query position: the first as solid lines, the second as dashed ones. */
+/** The quantities that each chart shows by query position: the first as solid lines, and the second as dashed lines. */
 const FAMILIES = [
   { file: "ratios", names: ["r_diag", "r_lateral"], label: "share of |full|²", limits: [0, Infinity] },
   { file: "cosines", names: ["cos_diag", "cos_ste"], label: "cosine with full", limits: [-1, 1] },
@@ -107,19 +107,19 @@ const FAMILIES = [
 
 const SIGNALS = [{ suffix: "", called: "raw" }, { suffix: "_c", called: "centred" }] as const;
 
-/** The mean of the numbers; NaN if there are none. */
+/** Returns the mean of the values that are numbers, or NaN if there are none. */
 function mean(values: readonly unknown[]): number {
   const numbers = values.filter((x) => typeof x === "number");
   return numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
 }
 
-/** A quantity by bin of query positions, averaged over heads. */
+/** Returns the points of a quantity by bin of query positions, averaged over heads. */
 function positionPoints(records: readonly JacobianRecord[], name: string): [number, number][] {
   const lists = records.map((record) => record[`${name}_by_position`]).filter((list) => Array.isArray(list));
   return (lists[0] ?? []).map((_, bin) => [bin + 1, mean(lists.map((list) => list[bin]))]);
 }
 
-/** Charts by query position of the records of one method at one step, with one colour per layer. */
+/** Draws the charts by query position for the records of one method at one step. Each layer has its own colour. */
 function positionCharts(
   run: string,
   records: readonly JacobianRecord[],
@@ -130,7 +130,7 @@ function positionCharts(
   const charts: Record<string, string> = {};
   for (const { file, names, label, limits } of FAMILIES) {
     for (const { suffix, called } of SIGNALS) {
-      // softmax1 has no centred numbers.
+      // softmax1 has no centred quantities.
       if (!records.some((record) => `${names[0]}${suffix}_by_position` in record)) continue;
       charts[`jacobian_${file}_by_position${suffix}`] = lineChart({
         title: `${run}: ${names.join(" and ")} by query position${end}, ${called}, at step ${
@@ -154,9 +154,9 @@ function positionCharts(
 }
 
 /**
- * Charts of an analysis: those of `jacobianCharts` (by layer and head at the last step, and over the steps), and for the
- * last step r_diag, r_lateral and the cosines by query position, raw and centred, one set per method. There are
- * no charts of element-wise activations.
+ * Draws the charts of an analysis: those of `jacobianCharts` (by layer and head at the last step, and over the steps), and
+ * for each method the charts of r_diag, r_lateral and the cosines by query position at the last step, raw and centred.
+ * Element-wise activations have no charts by query position.
  *
  * @param run the run's name, for the titles
  * @returns SVG documents, keyed by file name
@@ -182,12 +182,12 @@ export function analysisCharts(run: string, records: readonly JacobianRecord[]):
   return charts;
 }
 
-/** The mean of the last training losses. */
+/** Returns the mean of the last training losses. */
 const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMOOTHED_STEPS));
 
 /**
- * A table of the final losses of a comparison: the loss on the evaluated split, its difference from that of the first
- * training run (nats), and the mean training loss of the last 25 steps.
+ * Formats the final losses of a comparison as a table: the loss on the evaluated split, its difference from the loss of the
+ * first training run (in nats), and the mean training loss of the last 25 steps.
  *
  * @example
  * ```ts
@@ -210,7 +210,8 @@ export function comparisonTable(trainings: readonly ComparedTraining[]): string 
 }
 
 /**
- * A chart of the losses of a comparison: on the evaluated split, with markers, and in training, averaged over 25 steps.
+ * Draws a chart of the losses of a comparison. Losses on the evaluated split have markers; training losses are averaged
+ * over 25 steps.
  *
  * @returns an SVG document
  *

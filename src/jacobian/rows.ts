@@ -1,5 +1,6 @@
-// Attention on the host in float64, one row at a time, from a device's tensors of one batch: the weights, their gradient
-// and softmax's Jacobian. Memory is linear in the keys: no matrix is allocated.
+// Computes attention on the host in float64, one row at a time, from the tensors of one batch that a device computed: the
+// weights, their gradient and the products with softmax's Jacobian. Memory is linear in the number of keys, because no
+// matrix is allocated.
 import {
   contextOf,
   forRows,
@@ -38,7 +39,10 @@ export interface AttentionRow extends Row {
   readonly dphi: Float64Array;
 }
 
-/** Calls `visit` for every row of the samples that `counts` selects, in order, also for rows that see no key; without dropout. */
+/**
+ * Calls `visit` for every row of the samples that `counts` selects, in order, including rows that see no key. Dropout is
+ * not applied.
+ */
 export function forAttentionRows(
   values: AttentionValues,
   counts: (b: number) => boolean,
@@ -74,7 +78,7 @@ export interface Shares {
   readonly W: number;
 }
 
-/** w and W of a row, from its weights a. */
+/** Returns w and W of a row, given its weights a. */
 export function sharesOf(a: ArrayLike<number>, share?: (a: number) => number): Shares {
   if (!share) return { w: a, W: 1 };
   const w = Float64Array.from(a, share);
@@ -92,9 +96,9 @@ export interface JacobianRow {
 }
 
 /**
- * The product of softmax's Jacobian J = diag(a) - a a^T with one row's gradient, and its parts on and off the diagonal:
- * full = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag. With `share`, J = diag(w) - w w^T / W with
- * w = share(a) and W their sum: full = w * (g - w.g / W), diag = w * (1 - w / W) * g.
+ * Computes the product of softmax's Jacobian J = diag(a) - a a^T with one row's gradient, and its parts on and off the
+ * diagonal: full = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag. With `share`, J = diag(w) - w w^T / W
+ * where w = share(a) and W is the sum of w: full = w * (g - w.g / W), diag = w * (1 - w / W) * g.
  *
  * @param a weights of the visible keys, [n]
  * @param g dL/da, [n]
@@ -128,13 +132,13 @@ const MAX_ITERATIONS = 500;
 const TOLERANCE = 1e-10;
 
 /**
- * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or with `share` of the J of {@link jacobianRow}. Power
- * iteration computes J v = a * (v - a.v) for unit vectors v until |J v| changes by less than 1e-10 relative to its value, at
- * most 500 times.
+ * Returns the largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or, with `share`, of the matrix J of {@link
+ * jacobianRow}. Power iteration computes J v = a * (v - a.v) for unit vectors v until |J v| changes by less than 1e-10
+ * relative to its value, at most 500 times.
  *
- * The initial vector is J's column of the largest weight, divided by that weight: 1 - a there and -a elsewhere. An
- * eigenvector of the largest eigenvalue has the same signs (its entries are proportional to a / (a - lambda), and lambda
- * lies between the two largest weights), so the two are never orthogonal.
+ * The initial vector is the column of J at the largest weight, divided by that weight: its entry is 1 - a there, and its
+ * other entries are -a. An eigenvector of the largest eigenvalue has the same signs (its entries are proportional to a / (a
+ * - lambda), and lambda lies between the two largest weights), so the two are never orthogonal.
  *
  * @param a weights of the visible keys, [n]
  * @param share for activations whose Jacobian is not softmax's

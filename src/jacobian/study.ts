@@ -1,5 +1,5 @@
-// Studies of softmax's Jacobian: during training or at a run's checkpoints; and comparisons of trainings with other backward
-// passes of softmax.
+// Studies of softmax's Jacobian during training or at a run's checkpoints, and comparisons of training runs with different
+// backward passes of softmax.
 import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { isApproximated } from "../../kernels/attention/sizes.ts";
 import { jacobianAnalysis } from "./analysis.ts";
@@ -29,7 +29,7 @@ export interface JacobianStudyOptions {
   readonly onProgress?: (step: number, loss: number) => void;
 }
 
-/** Evenly spread batches of the evaluated split, including the first. */
+/** Returns evenly spread batches of the evaluated split, including the first one. */
 function evaluationBatches({ config, source }: Experiment, count = 4): Batch[] {
   return spreadBatches(source.evaluation(config.eval.split), count);
 }
@@ -42,10 +42,10 @@ interface Stop {
 }
 
 /**
- * Throws if a configuration's training depends on its evaluations: a study trains each model for the requested steps, at the
- * learning rates of the schedule.
+ * Throws if the training of a configuration depends on its evaluations, because a study trains each model for the requested
+ * steps, at the learning rates of the schedule.
  *
- * @throws {UserError} if the schedule is "plateau" or `train.stop` is set, naming the key
+ * @throws {UserError} if the schedule is "plateau" or `train.stop` is set; the message names the key
  *
  * @example
  * ```ts
@@ -95,7 +95,7 @@ async function* trainTo(
 }
 
 /**
- * Trains a model from the start and analyzes its Jacobians at the given steps; training ends at the last one.
+ * Trains a model from the start and analyzes its Jacobians at the given steps; training ends at the last of them.
  *
  * @param steps integers in ascending order; 0 is before the first update
  * @returns the records of each step (see `jacobianAnalysis`)
@@ -135,7 +135,7 @@ export interface StepCheckpoint {
 }
 
 /**
- * The checkpoints of a run in the order of their steps; for a checkpoint outside a run, only that checkpoint.
+ * Returns the checkpoints of a run in the order of their steps. For a checkpoint outside a run, returns only that checkpoint.
  *
  * @throws {UserError} if there is none
  *
@@ -205,7 +205,8 @@ const VARIANTS: Readonly<Record<string, (attention: Block["attention"]) => Block
 /**
  * Throws unless `compareBackwards` can compare every block of a model.
  *
- * @throws {UserError} if a block's attention is not softmax, or its bias is learned, which sigmoid initializes differently
+ * @throws {UserError} if a block's attention is not softmax, or its bias is learned, because sigmoid initializes a learned
+ * bias differently
  *
  * @example
  * ```ts
@@ -227,7 +228,7 @@ export function checkComparable(architecture: Architecture): void {
 
 /**
  * Trains one model four times from the same seed on the same batches: with softmax's exact backward pass, with only its
- * diagonal, with the identity instead of it, and with a sigmoid (bias -ln(context)) instead of the softmax.
+ * diagonal, with the identity instead of the Jacobian, and with a sigmoid (bias -ln(context)) instead of softmax.
  *
  * @returns the result of each training
  * @throws {UserError} as `checkComparable` and `checkStudied` do
@@ -271,7 +272,7 @@ export async function* compareBackwards(
 }
 
 /**
- * The evaluations of a comparison as `eval` records, each with the name of its `training`.
+ * Converts the evaluations of a comparison to `eval` records, whose field `training` is the name of the training run.
  *
  * @param split the split that was evaluated
  *

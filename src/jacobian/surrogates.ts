@@ -1,5 +1,5 @@
-// Gradients under a surrogate of softmax's Jacobian: those of the queries, keys, values and their projections when every
-// block omits the lateral sum (diag) or skips softmax (ste) in training's backward pass.
+// Gradients under a surrogate of softmax's Jacobian: the gradients of the queries, keys, values and their projections if
+// every block omits the lateral sum (diag) or skips softmax (ste) in the backward pass of training.
 import { ATTENTION_CHOICES, type AttentionChoice } from "../../kernels/attention/activations.ts";
 import { attentionOp } from "../../kernels/attention/op.ts";
 import { attentionSizes, isApproximated } from "../../kernels/attention/sizes.ts";
@@ -18,16 +18,19 @@ import type { Measures } from "./measures.ts";
 /** A model to differentiate: its parameters are views of a device's states. */
 export type DifferentiatedModel = Omit<LanguageModel, "tokenizer">;
 
-/** The architecture with every block changed; the set of parameters must stay the same. */
+/** Returns the architecture with every block changed; `change` must keep the set of parameters the same. */
 function withBlocks(architecture: Architecture, change: (block: Block) => Block): Architecture {
   return { ...architecture, blocks: blocksOf(architecture).map(change) };
 }
 
-/** Whether any block supports an approximate backward pass of softmax (see `isApproximated`). */
+/** True if any block supports an approximate backward pass of softmax (see `isApproximated`). */
 export const hasApproximated = (architecture: Architecture): boolean =>
   blocksOf(architecture).some(({ attention }) => isApproximated(attention));
 
-/** The architecture with this backward pass in every block that supports approximate ones; other blocks are unchanged. */
+/**
+ * Returns the architecture with this backward pass in every block that supports approximate ones; other blocks are
+ * unchanged.
+ */
 export function withBackward(
   architecture: Architecture,
   backward: AttentionChoice<"backward">,
@@ -39,7 +42,7 @@ export function withBackward(
   });
 }
 
-/** The architecture with backpropagation in every layer. */
+/** Returns the architecture with backpropagation in every layer. */
 export function withBackpropagation(architecture: Architecture): Architecture {
   const bp = { method: "bp" } as const;
   return withBlocks({ ...architecture, head: bp }, (block) => {
@@ -47,7 +50,7 @@ export function withBackpropagation(architecture: Architecture): Architecture {
   });
 }
 
-/** How errors are propagated in a model: "bp", "fa", "dfa"; "fa+dfa" if its layers differ. */
+/** Returns how errors are propagated in a model: "bp", "fa" or "dfa", or "fa+dfa" if some layers use "fa" and others "dfa". */
 export function methodOf(architecture: Architecture): string {
   const blocks = blocksOf(architecture).flatMap(({ attention, mlp }) => [attention.method, mlp.method]);
   const methods = [...blocks, headMethod(architecture)];
@@ -57,7 +60,7 @@ export function methodOf(architecture: Architecture): string {
 
 /** The attention of one layer in a graph. */
 export interface LayerNode {
-  /** Index of its block. */
+  /** Index of the layer's block. */
   readonly n: number;
   readonly attrs: AttentionAttrs;
   readonly sizes: AttentionSizes;
@@ -68,7 +71,10 @@ export interface LayerNode {
 /** Names of the compared gradients: of the queries, keys and values, and of their projections. */
 export const COMPARED = ["dq", "dk", "dv", "wq", "wk", "wv"] as const;
 
-/** The attention of every block that the loss depends on, with the block's index: hooks may have cut off a block. */
+/**
+ * Returns the attention of every block on which the loss depends, with the block's index. Hooks may have cut off other
+ * blocks.
+ */
 function attentionNodes(loss: Tensor): [number, Node][] {
   return ancestors([loss]).filter(({ op }) => op === attentionOp).map((node) => {
     return [Number(/blocks\.(\d+)\.attn/.exec(node.path)![1]), node];
@@ -76,7 +82,7 @@ function attentionNodes(loss: Tensor): [number, Node][] {
 }
 
 /**
- * The backward pass of the mean loss of a batch to every layer's attention, without dropout. Inputs: `ids`
+ * Builds the backward pass from the mean loss of a batch to the attention of every layer, without dropout. Inputs: `ids`
  * [rows, context] and `targets` [rows * context]. Outputs: `N.dq`, `N.dk`, `N.dv`, `N.wq`, `N.wk`, `N.wv` of each layer N, and
  * if `values` is set, also `N.q`, `N.k`, `N.v`, `N.dz`.
  *
@@ -117,14 +123,14 @@ export function backwardGraph(
   return { outputs, layers };
 }
 
-/** Selects `width` numbers from `offset` on in each group of `stride` numbers. */
+/** A part of a tensor: the `width` numbers that begin at `offset` in each group of `stride` numbers. */
 interface Part {
   readonly stride: number;
   readonly offset: number;
   readonly width: number;
 }
 
-/** cos(x, y) and |x| / |y| over a part; null if a norm is 0. */
+/** Returns cos(x, y) and |x| / |y| over a part; each is null if its denominator is 0. */
 function compared(x: ArrayLike<number>, y: ArrayLike<number>, { stride, offset, width }: Part) {
   let [xx, yy, xy] = [0, 0, 0];
   for (let from = offset; from < y.length; from += stride) {
@@ -139,11 +145,11 @@ function compared(x: ArrayLike<number>, y: ArrayLike<number>, { stride, offset, 
 }
 
 /**
- * Cosine and norm ratio (surrogate over exact) of the gradients of head h: its dq, the dk and dv of its key head, and
- * those of the layer's projections, which are equal for all heads of a layer.
+ * Returns the cosines and the ratios of norms (surrogate divided by exact) of the gradients of head h: its dq, the dk and
+ * dv of its key/value head, and the gradients of the layer's projections, which are equal for all heads of a layer.
  *
  * @param name "diag" or "ste"
- * @param exact gradients by the names of {@link COMPARED}
+ * @param exact the exact gradients, keyed by the names of {@link COMPARED}
  */
 export function compareSurrogate(
   name: string,

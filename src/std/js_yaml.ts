@@ -1,2 +1,2 @@
-// js-yaml: the only place that names the package and its version.
+// js-yaml. This file is the only place that names the package and its version.
 export * from "npm:js-yaml@5.5.0";

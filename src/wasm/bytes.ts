@@ -16,16 +16,16 @@ export interface Bytes {
   double(x: number): void;
   /** Appends a name: its length and its UTF-8 bytes. */
   name(text: string): void;
-  /** Appends all bytes of another. */
+  /** Appends all bytes of another array. */
   append(bytes: Uint8Array): void;
-  /** The bytes so far, not copied. */
+  /** Returns the bytes that have been appended, without a copy. */
   view(): Uint8Array<ArrayBuffer>;
 }
 
 const encoder = new TextEncoder();
 const scratch = new DataView(new ArrayBuffer(8));
 
-/** An empty array of bytes. */
+/** Creates an empty array of bytes. */
 export function bytes(): Bytes {
   let data = new Uint8Array(256);
   let length = 0;

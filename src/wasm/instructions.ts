@@ -12,7 +12,7 @@ const floats = (x: Vector): V128 => {
 };
 const ints = (x: Vector): V128 => typeof x === "number" ? lanes([x, x, x, x]) : x;
 
-/** Operators by name, on operands of type `A`, which give values of type `R`. */
+/** Operators, keyed by name, that take operands of type `A` and return values of type `R`. */
 export type Operators<A, R extends Type, N extends string> = {
   readonly [K in N]: (...operands: A[]) => Value<R>;
 };
@@ -23,14 +23,14 @@ export type Comparison = "eq" | "ne" | "lt" | "gt" | "le" | "ge";
 export type FloatFunction = "abs" | "neg" | "ceil" | "floor" | "trunc" | "nearest" | "sqrt";
 /** Functions of two floats. */
 export type FloatArithmetic = "add" | "sub" | "mul" | "div" | "min" | "max";
-/** Comparisons of integers; S: signed, U: unsigned. */
+/** Comparisons of integers; the suffix S means signed, and U means unsigned. */
 export type IntComparison = "eq" | "ne" | "ltS" | "ltU" | "gtS" | "gtU" | "leS" | "leU" | "geS" | "geU";
 /** Functions of one or two integers. */
 export type IntFunction =
   | ("eqz" | "clz" | "ctz" | "popcnt" | "add" | "sub" | "mul" | "divS" | "divU" | "remS" | "remU")
   | ("and" | "or" | "xor" | "shl" | "shrS" | "shrU" | "rotl" | "rotr");
 
-/** The operators with the given codes, by name; `wrap` converts each operand to a value. */
+/** Returns the operators with the given codes, keyed by name; `wrap` converts each operand to a value. */
 function family<A, R extends Type, C extends Readonly<Record<string, Code>>>(
   wrap: (x: A) => Value,
   type: R,
@@ -41,7 +41,7 @@ function family<A, R extends Type, C extends Readonly<Record<string, Code>>>(
   ) as Operators<A, R, keyof C & string>;
 }
 
-/** Codes by name, for operators with consecutive codes. */
+/** Maps names to consecutive operator codes, which begin at `first`. */
 function inOrder<const N extends string>(
   first: number,
   names: readonly N[],
@@ -62,7 +62,10 @@ const intOperators = family(
   } as const,
 );
 
-/** An operator that computes its result at once if both operands are constants, so that known sizes cost nothing at run time. */
+/**
+ * Returns an operator that computes its result at once if both operands are constants, so that known sizes cost nothing at
+ * run time.
+ */
 function folded(name: "add" | "sub" | "mul", of: (a: number, b: number) => number) {
   return (a: Int, b: Int): I32 => {
     const [x, y] = [constantOf(a), constantOf(b)];
@@ -84,7 +87,7 @@ export const i32: Operators<Int, "i32", IntComparison | IntFunction> & {
   add: folded("add", (a, b) => a + b),
   sub: folded("sub", (a, b) => a - b),
   mul: folded("mul", Math.imul),
-  /** Saturating conversions of a float towards zero; NaN is 0. */
+  /** Converts a float to an integer; both functions round towards zero and saturate, and NaN becomes 0. */
   truncS: (x: Float): I32 => make("i32", [0xfc, 0], float(x)),
   truncU: (x: Float): I32 => make("i32", [0xfc, 1], float(x)),
   /** The bits of a float. */
@@ -129,7 +132,7 @@ export const f64:
     fromU: (x: Int): F64 => make("f64", [0xb8], int(x)),
   };
 
-/** A value whose code ends with an immediate byte, the index of a lane. */
+/** Returns a value whose code ends with an immediate byte, which is the index of a lane. */
 function withLane<T extends Type>(type: T, code: Code, lane: number, ...operands: Value[]): Value<T> {
   const inner = make(type, code, ...operands);
   return {
@@ -141,7 +144,7 @@ function withLane<T extends Type>(type: T, code: Code, lane: number, ...operands
   };
 }
 
-/** Operators on four 32-bit floats; comparisons give all ones or zeros in a lane. */
+/** Operators on four 32-bit floats; a comparison sets all bits of a lane to 1 if it is true there, and to 0 if not. */
 export const f32x4:
   & Operators<
     Vector,
@@ -164,18 +167,18 @@ export const f32x4:
         ...{ ceil: [0xfd, 0x67], floor: [0xfd, 0x68], trunc: [0xfd, 0x69], nearest: [0xfd, 0x6a] },
         ...{ abs: [0xfd, 0xe0], neg: [0xfd, 0xe1], sqrt: [0xfd, 0xe3] },
         ...inOrder(0xe4, ["add", "sub", "mul", "div", "min", "max", "pmin", "pmax"], true),
-        /** madd(a, b, c) = a b + c, and nmadd = -a b + c; one rounding where the processor fuses them. */
+        /** madd(a, b, c) is a b + c, and nmadd(a, b, c) is -a b + c; a processor that fuses multiply-adds rounds once. */
         ...{ madd: [0xfd, 0x105], nmadd: [0xfd, 0x106] },
       } as const,
     ),
-    /** A float, or a number, in each lane. */
+    /** Returns a vector with the same float in each lane. */
     splat: (x: Float): V128 => typeof x === "number" ? floats(x) : make("v128", [0xfd, 0x13], x),
     lane: (x: Vector, lane: number): F32 => withLane("f32", [0xfd, 0x1f], lane, floats(x)),
     replace: (x: Vector, lane: number, by: Float): V128 =>
       withLane("v128", [0xfd, 0x20], lane, floats(x), float(by)),
     fromS: (x: Vector): V128 => make("v128", [0xfd, 0xfa], ints(x)),
     fromU: (x: Vector): V128 => make("v128", [0xfd, 0xfb], ints(x)),
-    /** The two doubles as floats in lanes 0 and 1; zeros in lanes 2 and 3. */
+    /** Converts two doubles to floats in lanes 0 and 1; lanes 2 and 3 are zeros. */
     demote: (x: V128): V128 => make("v128", [0xfd, 0x5e], x),
   };
 
@@ -204,7 +207,7 @@ export const i32x4:
         ...inOrder(0xb6, ["minS", "minU", "maxS", "maxU"], true),
       } as const,
     ),
-    /** An integer, or a number, in each lane. */
+    /** Returns a vector with the same integer in each lane. */
     splat: (x: Int): V128 => typeof x === "number" ? ints(x) : make("v128", [0xfd, 0x11], x),
     lane: (x: Vector, lane: number): I32 => withLane("i32", [0xfd, 0x1b], lane, ints(x)),
     replace: (x: Vector, lane: number, by: Int): V128 =>
@@ -212,12 +215,12 @@ export const i32x4:
     shl: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xab], ints(x), int(by)),
     shrS: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xac], ints(x), int(by)),
     shrU: (x: Vector, by: Int): V128 => make("v128", [0xfd, 0xad], ints(x), int(by)),
-    /** Saturating conversions of four floats towards zero; NaN is 0. */
+    /** Converts four floats to integers; both functions round towards zero and saturate, and NaN becomes 0. */
     truncS: (x: Vector): V128 => make("v128", [0xfd, 0xf8], floats(x)),
     truncU: (x: Vector): V128 => make("v128", [0xfd, 0xf9], floats(x)),
-    /** 1 if no lane is 0. */
+    /** Returns 1 if no lane is 0, else 0. */
     allTrue: (x: Vector): I32 => make("i32", [0xfd, 0xa3], ints(x)),
-    /** The sign bits of the lanes, lane 0 lowest. */
+    /** Returns the sign bits of the lanes as an integer; bit i is that of lane i. */
     bitmask: (x: Vector): I32 => make("i32", [0xfd, 0xa4], ints(x)),
   };
 
@@ -239,7 +242,7 @@ export const f64x2: Operators<V128, "v128", "abs" | "neg" | "sqrt" | FloatArithm
   ),
   splat: (x: F64 | number): V128 => make("v128", [0xfd, 0x14], double(x)),
   lane: (x: V128, lane: number): F64 => withLane("f64", [0xfd, 0x21], lane, x),
-  /** The floats in lanes 0 and 1 as doubles. */
+  /** Converts the floats in lanes 0 and 1 to doubles. */
   promote: (x: V128): V128 => make("v128", [0xfd, 0x5f], x),
 };
 
@@ -254,11 +257,11 @@ export const v128: Operators<V128, "v128", "not" | "and" | "andnot" | "or" | "xo
     "v128",
     { not: [0xfd, 0x4d], ...inOrder(0x4e, ["and", "andnot", "or", "xor"], true) } as const,
   ),
-  /** The bits of `a` at positions where `mask` is 1, and those of `b` elsewhere. */
+  /** Returns the bits of `a` at positions where `mask` is 1, and the bits of `b` elsewhere. */
   select: (mask: V128, a: Vector, b: Vector): V128 => make("v128", [0xfd, 0x52], floats(a), floats(b), mask),
-  /** 1 if any bit is set. */
+  /** Returns 1 if any bit is set, else 0. */
   anyTrue: (x: V128): I32 => make("i32", [0xfd, 0x53], x),
-  /** Four 32-bit lanes chosen from the lanes 0..3 of `a` and 4..7 of `b`. */
+  /** Returns the four 32-bit lanes that `order` lists: 0 to 3 are the lanes of `a`, and 4 to 7 are the lanes of `b`. */
   shuffle(a: V128, b: V128, order: readonly [number, number, number, number]): V128 {
     const inner = make("v128", [0xfd, 0x0d], a, b);
     return {
@@ -271,13 +274,16 @@ export const v128: Operators<V128, "v128", "not" | "and" | "andnot" | "or" | "xo
   },
 };
 
-/** The horizontal sum of four floats: (0 + 2) + (1 + 3). `x` must be cheap to repeat: it is written twice. */
+/**
+ * Returns the sum of the four lanes of `x`, in the order (0 + 2) + (1 + 3). `x` must be cheap to compute, because its code
+ * is written twice.
+ */
 export function sumLanes(x: V128): F32 {
   const pairs = f32x4.add(x, v128.shuffle(x, x, [2, 3, 2, 3]));
   return f32.add(f32x4.lane(pairs, 0), f32x4.lane(pairs, 1));
 }
 
-/** `a` if the condition is not 0, else `b`; both are computed. */
+/** Returns `a` if the condition is not 0, else `b`; both are computed. */
 export function select<T extends Type>(condition: Int, a: Value<T>, b: Value<T>): Value<T> {
   return {
     type: a.type,
@@ -299,13 +305,16 @@ export const atomic: {
   readonly notify: (address: Int, count: Int, offset?: number) => I32;
 } = {
   load: (address: Int, offset = 0): I32 => access("i32", [0xfe, 0x10], 2, offset, int(address)),
-  /** Adds, and returns the value before. */
+  /** Adds `by` to the value at the address, and returns the value before the addition. */
   add: (address: Int, by: Int, offset = 0): I32 =>
     access("i32", [0xfe, 0x1e], 2, offset, int(address), int(by)),
-  /** Waits while the value is `expected`, at most `nanoseconds`; returns 0 if woken, 1 if the value differs, 2 if timed out. */
+  /**
+   * If the value at the address is `expected`, waits at most `nanoseconds` until another thread wakes this one. Returns 0
+   * if it was woken, 1 if the value differs, and 2 if the time ran out.
+   */
   wait: (address: Int, expected: Int, nanoseconds: bigint, offset = 0): I32 =>
     access("i32", [0xfe, 0x01], 2, offset, int(address), int(expected), long(nanoseconds)),
-  /** Wakes up to `count` threads that wait at the address; returns how many. */
+  /** Wakes up to `count` threads that wait at the address; returns the number of threads that it woke. */
   notify: (address: Int, count: Int, offset = 0): I32 =>
     access("i32", [0xfe, 0x00], 2, offset, int(address), int(count)),
 };

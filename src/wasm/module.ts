@@ -9,30 +9,30 @@ const CODES: Readonly<Record<Type, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d,
 
 /** A variable of a function. */
 export interface Local<T extends Type = Type> extends Value<T> {
-  /** Its index in the function. */
+  /** Index of the variable in its function. */
   readonly index: number;
 }
 
 /** A function of a module. */
 export interface FunctionRef<R extends Type | undefined = Type | undefined> {
-  /** Its index in the module. */
+  /** Index of the function in its module. */
   readonly index: number;
-  /** Type of its result; undefined: none. */
+  /** Type of the function's result; undefined if it has none. */
   readonly result: R;
 }
 
-/** Leaves a block, or starts the next iteration of a loop; with a condition, only if it is not 0. */
+/** Leaves a block, or starts the next iteration of a loop; if a condition is given, only if its value is not 0. */
 export type Jump = (condition?: Int) => void;
 
 /** Writes the body of a function. */
 export interface Func {
   /** The module, for functions that this one calls. */
   readonly module: Module;
-  /** A new variable, initially 0. */
+  /** Creates a variable whose initial value is 0. */
   local<T extends Type>(type: T): Local<T>;
-  /** A new variable with a value. */
+  /** Creates a variable and assigns a value to it. */
   let<T extends Type>(value: Value<T>): Local<T>;
-  /** Assigns a variable. */
+  /** Assigns a value to a variable. */
   set<T extends Type>(to: Local<T>, value: Value<T>): void;
   /** Stores a value at an address plus a constant offset, in bytes. */
   store(address: Int, value: Value, offset?: number): void;
@@ -46,9 +46,9 @@ export interface Func {
   while(condition: () => Int, body: () => void): void;
   /** Runs `then` if the condition is not 0, else `otherwise`. */
   if(condition: Int, then: () => void, otherwise?: () => void): void;
-  /** A block; `leave` jumps to its end. */
+  /** Writes a block; `leave` jumps to the end of the block. */
   block(body: (leave: Jump) => void): void;
-  /** A loop: `again` starts the next iteration; the loop ends if an iteration reaches its end. */
+  /** Writes a loop: `again` starts the next iteration; the loop ends if an iteration reaches the end of the body. */
   repeat(body: (again: Jump) => void): void;
   /** Calls a function and ignores its result. */
   call(f: FunctionRef, ...operands: readonly (Value | number)[]): void;
@@ -64,7 +64,7 @@ export interface Func {
   trap(): void;
 }
 
-/** A call of a function as a value; integer operands may be numbers. */
+/** Returns a value that is the result of a call of a function; integer operands may be numbers. */
 export function call<R extends Type>(f: FunctionRef<R>, ...operands: readonly (Value | number)[]): Value<R> {
   return { type: f.result, write: (out) => writeCall(out, f, operands) };
 }
@@ -91,7 +91,10 @@ export type Params<P extends readonly Type[]> = { readonly [K in keyof P]: Local
 
 /** A module under construction. */
 export interface Module {
-  /** Adds a function; if an earlier one has the same code, returns that one. */
+  /**
+   * Adds a function and returns a reference to it. If an earlier function has the same signature and code, returns that
+   * function.
+   */
   func<const P extends readonly Type[], R extends Type | undefined = undefined>(
     signature: Signature<P, R>,
     body: (f: Func, ...params: Params<P>) => R extends Type ? Value<R> : void,
@@ -102,7 +105,7 @@ export interface Module {
   readonly imported: Readonly<Record<string, FunctionRef>>;
   /** Number of different functions so far, without imports. */
   readonly size: number;
-  /** The module's bytes. */
+  /** Returns the module's bytes. */
   binary(): Uint8Array<ArrayBuffer>;
 }
 
@@ -112,20 +115,20 @@ export interface ModuleOptions {
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean };
   /** Functions it imports from env, by name, in order. */
   readonly imports?: Readonly<Record<string, Signature>>;
-  /** The address of a constant vector; see `Output`. */
+  /** Returns the address of a constant vector (see `Output`). */
   readonly constant?: Output["constant"];
 }
 
 const signatureKey = ({ params, result }: Signature): string => `${params.join(",")}>${result ?? ""}`;
 
-/** Bytes as text, so that they can be the key of a map. */
+/** Converts bytes to a text, so that they can be the key of a map. */
 function textOf(code: Uint8Array): string {
   let text = "";
   for (let i = 0; i < code.length; i += 8192) text += String.fromCharCode(...code.subarray(i, i + 8192));
   return text;
 }
 
-/** An empty module. */
+/** Creates an empty module. */
 export function wasmModule({ memory, imports = {}, constant }: ModuleOptions): Module {
   const types = new Map<string, { index: number; signature: Signature }>();
   const typeOf = (signature: Signature): number => {
@@ -174,7 +177,7 @@ export function wasmModule({ memory, imports = {}, constant }: ModuleOptions): M
 
 type FunctionBody = (f: Func, ...params: Local[]) => Value | void;
 
-/** The encoded function: its variables, its code and the end. */
+/** Encodes a function: its variables, its code and the end marker. */
 function functionCode(
   module: Module,
   { params, result }: Signature,
@@ -206,7 +209,7 @@ function functionCode(
   return code.view();
 }
 
-/** Consecutive equal types, as pairs of type and count. */
+/** Groups consecutive equal types into pairs of a type and a count. */
 function runsOf(types: readonly Type[]): [Type, number][] {
   const runs: [Type, number][] = [];
   for (const type of types) {
@@ -325,7 +328,7 @@ function statements(module: Module, out: Output, local: Func["local"]): Func {
   return f;
 }
 
-/** Everything that a module's bytes contain. */
+/** The contents of a module, which `encode` writes as bytes. */
 interface Contents extends Required<Pick<ModuleOptions, "memory" | "imports">> {
   readonly types: readonly Signature[];
   readonly typeOf: (signature: Signature) => number;
@@ -375,5 +378,5 @@ function encode({ memory, imports, types, typeOf, bodies, exports }: Contents): 
   return out.view();
 }
 
-/** Adds `count` elements of `size` bytes to an address. */
+/** Returns the address of element `index` of an array at `base`, whose elements have `size` bytes. */
 export const element = (base: Int, index: Int, size = 4): I32 => i32.add(base, i32.mul(index, size));

@@ -1,4 +1,4 @@
-// Values: code that leaves one number or vector on the stack, constants, and reads of memory.
+// Values (code that leaves one number or vector on the stack), including constants and reads of memory.
 import type { Bytes } from "./bytes.ts";
 
 /** Types of values: integers, floats, and vectors of 16 bytes. */
@@ -8,7 +8,7 @@ export type Type = "i32" | "i64" | "f32" | "f64" | "v128";
 export interface Output {
   /** The code. */
   readonly bytes: Bytes;
-  /** The address of a constant of four 32-bit lanes; undefined: it is written into the code. */
+  /** Returns the address of a constant vector of four 32-bit lanes, or undefined if the constant is written into the code. */
   readonly constant?: (lanes: Uint32Array) => number | undefined;
 }
 
@@ -46,7 +46,7 @@ export function writeCode(out: Output, [first, second]: Code): void {
   if (second !== undefined) out.bytes.unsigned(second);
 }
 
-/** A value whose code is that of the operands, then the operation. */
+/** Returns a value whose code is the code of the operands, followed by the code of the operation. */
 export function make<T extends Type>(type: T, code: Code, ...operands: readonly Value[]): Value<T> {
   return {
     type,
@@ -57,10 +57,10 @@ export function make<T extends Type>(type: T, code: Code, ...operands: readonly 
   };
 }
 
-/** The numbers of the values that are constant integers. */
+/** Maps each value that is a constant integer to its number. */
 const constants = new WeakMap<Value, number>();
 
-/** An integer as a value. */
+/** Returns an integer as a value. */
 export function int(x: Int): I32 {
   if (typeof x !== "number") return x;
   const value: I32 = {
@@ -74,10 +74,10 @@ export function int(x: Int): I32 {
   return value;
 }
 
-/** The number of an integer that is a constant, else undefined. */
+/** Returns the number of `x` if it is a constant, else undefined. */
 export const constantOf = (x: Int): number | undefined => typeof x === "number" ? x | 0 : constants.get(x);
 
-/** A float as a value. */
+/** Returns a float as a value. */
 export function float(x: Float): F32 {
   if (typeof x !== "number") return x;
   return {
@@ -89,7 +89,7 @@ export function float(x: Float): F32 {
   };
 }
 
-/** A 64-bit float as a value. */
+/** Returns a 64-bit float as a value. */
 export function double(x: F64 | number): F64 {
   if (typeof x !== "number") return x;
   return {
@@ -101,7 +101,7 @@ export function double(x: F64 | number): F64 {
   };
 }
 
-/** A 64-bit integer as a value. */
+/** Returns a 64-bit integer as a value. */
 export function long(x: I64 | bigint): I64 {
   if (typeof x !== "bigint") return x;
   return {
@@ -113,7 +113,10 @@ export function long(x: I64 | bigint): I64 {
   };
 }
 
-/** A constant vector, given as the bits of four 32-bit lanes. A load from memory is faster: V8 rebuilds constants at each use. */
+/**
+ * Returns a constant vector, given as the bits of four 32-bit lanes. It is loaded from memory if it has an address there,
+ * because this is faster: V8 rebuilds constants in the code at each use.
+ */
 export function lanes(bits: readonly [number, number, number, number]): V128 {
   const words = Uint32Array.from(bits, (x) => x >>> 0);
   return {
@@ -141,7 +144,7 @@ export function writeAccess(out: Output, align: number, offset: number): void {
   out.bytes.unsigned(offset);
 }
 
-/** A value read from memory, or an atomic access, at a constant offset from an address. */
+/** Returns a value that is read from memory, or by an atomic access, at a constant offset from an address. */
 export function access<T extends Type>(
   type: T,
   code: Code,
@@ -159,19 +162,19 @@ export function access<T extends Type>(
   };
 }
 
-/** The value at an address plus a constant offset, in bytes. */
+/** Returns the value at an address plus a constant offset, in bytes. */
 export function load<T extends Type>(type: T, address: Int, offset = 0): Value<T> {
   return access(type, LOADS[type], 2, offset, int(address));
 }
 
-/** One 32-bit value in all lanes. */
+/** Loads one 32-bit value into all lanes. */
 export const loadSplat = (address: Int, offset = 0): V128 =>
   access("v128", [0xfd, 0x09], 2, offset, int(address));
 
-/** One 32-bit value in lane 0, zeros in the others. */
+/** Loads one 32-bit value into lane 0; the other lanes are zeros. */
 export const loadZero = (address: Int, offset = 0): V128 =>
   access("v128", [0xfd, 0x5c], 2, offset, int(address));
 
-/** Two 32-bit values in lanes 0 and 1, zeros in the others. */
+/** Loads two 32-bit values into lanes 0 and 1; the other lanes are zeros. */
 export const loadTwo = (address: Int, offset = 0): V128 =>
   access("v128", [0xfd, 0x5d], 2, offset, int(address));

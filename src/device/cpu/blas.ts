@@ -8,17 +8,17 @@ import { element, i32, type Int, int, select } from "../../wasm/mod.ts";
 
 /** A library with `cblas_sgemm`, and how to call it. */
 export interface Blas {
-  /** Its file, or a name that the system's loader finds. */
+  /** Path of the library's file, or a name that the system's loader finds. */
   readonly path: string;
   /** Name and version: "OpenBLAS 0.3.21". */
   readonly name: string;
-  /** Its own description: version, options, and the processor whose kernels it uses. */
+  /** The library's description of itself: its version, its options, and the processor whose kernels it uses. */
   readonly build: string;
-  /** Its symbol for `cblas_sgemm`. */
+  /** Name of the library's symbol for `cblas_sgemm`. */
   readonly sgemm: string;
-  /** Type of its integers. */
+  /** Type of the library's integers. */
   readonly int: "i32" | "i64";
-  /** Name of its function that sets the number of threads. Default: none. */
+  /** Name of the library's function that sets the number of threads. Default: the library has none. */
   readonly setThreads?: string;
 }
 
@@ -29,13 +29,16 @@ const NAMES: Readonly<Partial<Record<typeof Deno.build.os, readonly string[]>>> 
   windows: ["libopenblas.dll", "openblas.dll", "mkl_rt.2.dll", "mkl_rt.dll"],
 };
 
-/** Prefixes and suffixes of symbols. The suffix 64_ means 64-bit integers; the wheels of numpy and scipy use the prefix scipy_. */
+/** Prefixes and suffixes of symbols. The suffix 64_ means 64-bit integers; numpy's and scipy's wheels use the prefix scipy_. */
 const SPELLINGS = [["", ""], ["scipy_", "64_"], ["scipy_", ""], ["", "64_"]] as const;
 
 /** Lookup options for a symbol that a library may lack. */
 const maybe = { type: "pointer", optional: true } as const;
 
-/** Opens a library and describes it; undefined if it has no `cblas_sgemm`. Throws if it cannot be opened. */
+/**
+ * Opens a library and returns its description, or undefined if it has no `cblas_sgemm`. Throws if the library cannot be
+ * opened.
+ */
 function describe(path: string): Blas | undefined {
   for (const [prefix, suffix] of SPELLINGS) {
     const name = (symbol: string): string => `${prefix}${symbol}${suffix}`;
@@ -76,14 +79,18 @@ function describe(path: string): Blas | undefined {
   return undefined;
 }
 
-/** The message of an error of `Deno.dlopen` without its prefix, which can occur more than once. */
+/**
+ * Returns the reason from an error message of `Deno.dlopen`, without the prefix "Could not open library: ", which may occur
+ * more than once.
+ */
 const reasonOf = (error: unknown): string =>
   (error as Error).message.replace(/^(Could not open library: )+/, "").split("\n")[0];
 
 /**
  * Finds a BLAS library: OpenBLAS, MKL, or Accelerate on macOS.
  *
- * @param choice "auto" for one that the system's loader finds, or the file of one, such as the OpenBLAS in numpy's wheel
+ * @param choice "auto" for a library that the system's loader finds, or the path of a library's file, such as OpenBLAS in
+ * numpy's wheel
  * @throws {UserError} without permission to call foreign functions, and if there is no such library
  *
  * @example
@@ -115,7 +122,7 @@ export function findBlas(choice: string): Blas {
     try {
       const found = describe(name);
       if (found) return found;
-    } catch { /* The next one. */ }
+    } catch { /* Tries the next name. */ }
   }
   throw new UserError(
     `blas: no BLAS was found, tried ${names.join(", ")}: install OpenBLAS, or give the file of a library.`,
@@ -123,8 +130,8 @@ export function findBlas(choice: string): Blas {
 }
 
 /**
- * y = op(a) op(b) for row-major matrices. `a`, `b` and `y` are addresses in the device's memory, in bytes; `lda`, `ldb` and `ldy`
- * are the lengths of their stored rows.
+ * Computes y = op(a) op(b) for row-major matrices; op transposes a if transA is 1, and b if transB is 1. `a`, `b` and `y`
+ * are addresses in the device's memory, in bytes; `lda`, `ldb` and `ldy` are the lengths of their stored rows.
  */
 export type Sgemm = (
   ...[transA, transB, M, N, K, a, lda, b, ldb, y, ldy]: readonly [
@@ -167,20 +174,29 @@ export function openSgemm({ path, sgemm, int, setThreads }: Blas, memory: WebAss
     );
 }
 
-/** The fewest multiply-adds for which the library saves more time than a call, and a second pass for the bias, cost. */
+/**
+ * Minimum number of multiply-adds for which the library saves more time than the call, and the second pass that adds a
+ * bias, cost.
+ */
 const LEAST_WORK = 2 ** 17;
-/** The fewest rows and columns for which the library is faster than dot products. */
+/** Minimum number of rows and of columns for which the library is faster than dot products. */
 const LEAST_ROWS = 9;
-/** Multiply-adds per block, which take about 50 microseconds. */
+/** Number of multiply-adds per block. A block takes about 50 microseconds. */
 const BLOCK = 3 * 2 ** 20;
-/** The fewest rows or columns of a block: the library packs the other operand again for each block. */
+/**
+ * Minimum number of rows or columns of a block. Smaller blocks waste time, because the library packs the other operand
+ * again for each block.
+ */
 const LEAST_SIZE = 96;
 
-/** Whether the library computes a product faster than this device. */
+/** True if the library computes a product faster than the device itself. */
 export const isWorthCalling = ({ M, N, K }: PlainProduct): boolean =>
   M * N * K >= LEAST_WORK && Math.min(M, N) >= LEAST_ROWS;
 
-/** The phase that computes a product with the imported `sgemm`, in blocks of rows, or of columns if there are more of them. */
+/**
+ * Returns the phase that computes a product with the imported function `sgemm`. The blocks are groups of rows of the
+ * result, or groups of columns if the result has more columns than rows.
+ */
 export function productPhase({ batch, M, N, K, transA, transB }: PlainProduct): Phase {
   const byRows = M >= N;
   const [longer, shorter] = byRows ? [M, N] : [N, M];

@@ -20,13 +20,13 @@ export const CPU_NAME = "CPU (WebAssembly)";
 
 /** Options of the CPU device. */
 export interface CpuOptions {
-  /** Number of threads. Default: one per core, and one for programs too small to share. */
+  /** Number of threads. Default: one per core; programs that are too small to be shared run on one thread. */
   readonly threads?: number;
-  /** Maximum bytes for states and programs. Default: the machine's memory, or no limit if heed may not query it. */
+  /** Maximum memory for states and programs, in bytes. Default: the machine's memory, or no limit if heed may not query it. */
   readonly memory?: number;
   /** A library for matrix products, see `findBlas`. Default: none. */
   readonly blas?: Blas;
-  /** What the host provides; tests replace it. Default: what this host has. */
+  /** The features of the host; tests replace them. Default: the features of this host. */
   readonly features?: HostFeatures;
 }
 
@@ -34,7 +34,10 @@ export interface CpuOptions {
 export interface CpuProgram extends Program {
   /** Names of the operations that run in TypeScript, in execution order. */
   readonly inTypeScript: readonly string[];
-  /** Runs once as `run` does, and measures each part; it waits for all threads after every part. */
+  /**
+   * Runs the program once, as `run` does, and measures the time of each part. All threads wait for each other after every
+   * part.
+   */
   profile(feeds?: Readonly<Record<string, Values>>): readonly Timing[];
 }
 
@@ -42,7 +45,7 @@ export interface CpuProgram extends Program {
 export interface CpuDevice extends Device {
   /** Number of threads. */
   readonly threads: number;
-  /** Bytes of its memory in use by states and programs. */
+  /** Returns the number of bytes of the device's memory that states and programs use. */
   memory(): number;
   /** Plans a graph and compiles it to WebAssembly; creates missing states, zeroed. */
   compile(graph: Graph): Promise<CpuProgram>;
@@ -57,18 +60,21 @@ interface Cpu {
   readonly heap: Heap;
   readonly memory: number;
   readonly threads: number;
-  /** Whether small programs use all threads as well: the number of threads was requested. */
+  /** True if small programs use all threads as well, because the number of threads was requested. */
   readonly always: boolean;
   readonly cores: number;
   readonly states: Map<string, State>;
   readonly blas: Blas | undefined;
-  /** The product of `blas`, opened on the main thread. */
+  /** The function of `blas` that computes matrix products, opened on the main thread. */
   readonly sgemm: Sgemm | undefined;
   pool: Pool | undefined;
   programs: number;
 }
 
-/** The size of a buffer in bytes, padded as in the plan. `shift` spreads buffers over the sets of a cache. */
+/**
+ * Returns the size in bytes of a buffer of `size` elements, padded as in the plan. `shift` adds multiples of 256 bytes,
+ * which spread the buffers over the sets of a cache.
+ */
 const paddedBytes = (size: number, shift = 0): number => 256 * (Math.ceil(Math.max(size, 1) / 64) + shift);
 
 function define(cpu: Cpu, name: string, spec: Spec, values?: Values): State {
@@ -85,7 +91,7 @@ function define(cpu: Cpu, name: string, spec: Spec, values?: Values): State {
   return state;
 }
 
-/** Bytes of the existing states and of programs that are on the device together. */
+/** Returns the number of bytes that the existing states and the programs need if they are on the device at the same time. */
 function bytesOf(plans: readonly Plan[], states: Cpu["states"] = new Map()): number {
   const held = new Map([...states].map(([name, { spec }]) => [name, paddedBytes(sizeOf(spec), 7)]));
   let bytes = 0;
@@ -97,10 +103,10 @@ function bytesOf(plans: readonly Plan[], states: Cpu["states"] = new Map()): num
   return bytes;
 }
 
-/** Whether programs fit together into the memory of a CPU device, which has at most 4 GiB. */
+/** True if the programs together fit into the memory of a CPU device, which has at most 4 GiB. */
 export const fitsCpu = (plans: readonly Plan[]): boolean => bytesOf(plans) <= MAX_BYTES;
 
-/** Throws if the existing states and the programs together need more memory than there is. */
+/** Throws if the existing states and the programs together need more memory than the machine or the CPU device has. */
 function check({ states, memory }: Cpu, plans: readonly Plan[]): void {
   const bytes = bytesOf(plans, states);
   const what = plans.length === 1 ? "a program on the CPU" : "the run on the CPU";
@@ -115,7 +121,10 @@ function check({ states, memory }: Cpu, plans: readonly Plan[]): void {
   }
 }
 
-/** Allocates a plan's buffers in one range; returns its address and the address of each place. */
+/**
+ * Allocates a plan's buffers in one range of memory. Returns the address of the range, and a function that maps a slice to
+ * its address.
+ */
 function place(cpu: Cpu, { buffers }: Plan): { address: number; of: (place: BufferSlice) => number } {
   const offsets = new Map<unknown, number>();
   let size = 0;
@@ -140,7 +149,10 @@ function place(cpu: Cpu, { buffers }: Plan): { address: number; of: (place: Buff
   return { address, of };
 }
 
-/** Whether a program is large enough for several threads: waking them and their barriers cost some 50 microseconds. */
+/**
+ * True if a program is large enough for several threads. Waking the threads and waiting at barriers costs about 50
+ * microseconds.
+ */
 function isLarge({ steps, flops }: Plan): boolean {
   const elements = steps.flatMap(({ node }) => node.outputs).reduce((sum, y) => sum + sizeOf(y), 0);
   return flops / 16 + elements > 50_000;
@@ -211,7 +223,7 @@ function programOf(cpu: Cpu, graph: Graph, { planned, code, id, address, of }: C
       start(feeds, true);
       return [...code.timings];
     },
-    // Async, so that an unknown name rejects; the copies happen before it returns.
+    // The function is async so that an unknown name rejects the promise; the values are copied before the function returns.
     // deno-lint-ignore require-await
     async read(names) {
       checkOpen();
@@ -250,7 +262,7 @@ export function cpuDevice(options: CpuOptions = {}): CpuDevice {
   }
   const threads = features.shared ? Math.min(options.threads ?? features.cores, MAX_THREADS) : 1;
   const memoryOf = heap(features.shared);
-  // A library gets pointers into the memory, which must not move; shared memory does not.
+  // A library gets pointers into the memory, so the memory must not move. Shared memory never moves.
   const blas = features.shared ? options.blas : undefined;
   const cpu: Cpu = {
     heap: memoryOf,

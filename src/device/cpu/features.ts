@@ -1,17 +1,17 @@
-// What the host's WebAssembly provides: vectors, shared memory, cores, and whether a multiply-add is rounded once.
+// Detects the features of the host: the vectors and shared memory of its WebAssembly, its cores, and fused multiply-adds.
 import { f32, f32x4, load, wasmModule } from "../../wasm/mod.ts";
 
-/** What the host provides. */
+/** The features of a host. */
 export interface HostFeatures {
-  /** Vectors of 128 bits and relaxed multiply-adds. */
+  /** True if the host has vectors of 128 bits and relaxed multiply-adds. */
   readonly simd: boolean;
-  /** Memory that threads can share. */
+  /** True if the host has memory that threads can share. */
   readonly shared: boolean;
-  /** Processor cores. */
+  /** Number of processor cores. */
   readonly cores: number;
 }
 
-/** A module that is valid only if the host has vectors, and if `shared`, shared memory. */
+/** Returns a module that is valid only if the host has vectors and, if `shared` is true, also shared memory. */
 function probe(shared: boolean): Uint8Array<ArrayBuffer> {
   const module = wasmModule({ memory: { initial: 1, maximum: 1, shared } });
   const f = module.func({ params: ["i32"] }, (f, at) => {
@@ -22,7 +22,7 @@ function probe(shared: boolean): Uint8Array<ArrayBuffer> {
   return module.binary();
 }
 
-/** What this host provides. */
+/** Returns the features of this host. */
 export function hostFeatures(): HostFeatures {
   return {
     simd: WebAssembly.validate(probe(false)),
@@ -32,8 +32,8 @@ export function hostFeatures(): HostFeatures {
 }
 
 /**
- * Whether multiply-adds are fused, that is, rounded once. It is a property of the processor, and the one way in which results
- * differ between processors.
+ * True if multiply-adds are fused, that is, rounded once. This depends on the processor, and it is the only reason why
+ * results differ between processors.
  */
 export function isFused(): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });

@@ -1,38 +1,51 @@
-// The memory of the CPU device: one WebAssembly memory for all tensors, threads and programs, and its allocation.
+// The memory of the CPU device: a single WebAssembly memory, in which the memory of all tensors, threads and programs is
+// allocated.
 import { UserError } from "../../base/errors.ts";
 import { showBytes } from "../../base/units.ts";
 import type { DType, Values } from "../../graph/tensor.ts";
 
 const PAGE = 65536;
-/** Memory with 32-bit addresses ends at 4 GiB. */
+/** Maximum number of pages. They are 4 GiB, where the 32-bit addresses end. */
 const MAX_PAGES = 65536;
-/** The largest size of a memory, in bytes; its last page is left out, so that addresses past the end stay below 2^32. */
+/** Maximum size of a memory in bytes. The last page is left out, so that addresses past the end stay below 2^32. */
 export const MAX_BYTES = (MAX_PAGES - 1) * PAGE;
 
-/** An address where nothing can be written: that of an output which is not computed. */
+/** The address of an output that is not computed. It lies outside the memory, so nothing can be written there. */
 export const NOWHERE = 0xffffff00;
 
-/** Addresses of the words with which threads communicate (see list.ts and worker.ts). Words that are polled have a cache line each. */
+/**
+ * Addresses of the words with which threads communicate (see list.ts and worker.ts). Each word that threads poll has its
+ * own cache line.
+ */
 export const WORDS = {
-  /** The barrier: the number of threads that have arrived, its generation, and the number of threads that sleep at it. */
+  /**
+   * Words of the barrier: the number of threads that have arrived, its generation, and the number of threads that sleep at
+   * it.
+   */
   arrived: 128,
   generation: 256,
   sleepers: 264,
-  /** Index + 1 of the thread that failed; 0: none. */
+  /** Index + 1 of the thread that failed, or 0 if no thread failed. */
   failed: 260,
-  /** Jobs: the word that workers wait on, the number of runs, the job (see `Pool`), and the number of workers still busy with it. */
+  /**
+   * Words of jobs: the word on which workers wait, the number of runs, the job (see `Pool`), and the number of workers that
+   * are still busy with it.
+   */
   wakes: 384,
   runs: 388,
   job: 392,
   busy: 512,
-  /** One word per thread: messages that the worker has not read yet, and the last run that it has ended. */
+  /**
+   * Each of these has one word per thread: the number of messages that the worker has not read yet, and the number of the
+   * last run that the worker has ended.
+   */
   messages: 1024,
   ended: 3072,
   /** Length and UTF-8 bytes of the error of the thread that failed. */
   error: 4096,
 } as const;
 
-/** The maximum number of threads: each has a word at `WORDS.messages`. */
+/** The maximum number of threads: each has a word at `WORDS.messages` and a word at `WORDS.ended`. */
 export const MAX_THREADS = 256;
 
 const CONSTANTS = 8192;
@@ -49,15 +62,15 @@ export interface Heap {
   readonly used: number;
   /** Allocates `size` bytes, filled with zeros, and returns their address. Throws a `UserError` if they do not fit. */
   allocate(size: number): number;
-  /** Frees what `allocate` returned. */
+  /** Frees the memory at an address that `allocate` returned. */
   free(address: number): void;
-  /** An array over `length` elements of four bytes; valid until the next allocation. */
+  /** Returns an array over the `length` elements of four bytes at an address. The array is valid until the next allocation. */
   view(address: number, length: number, dtype: DType): Values;
-  /** The address of a constant vector; undefined if the table is full. */
+  /** Returns the address of a constant vector, or undefined if the table of constants is full. */
   constant(lanes: Uint32Array): number | undefined;
 }
 
-/** Free ranges in order of address; the first that is large enough is taken. */
+/** Creates a list of free ranges in the order of their addresses. `take` uses the first range that is large enough. */
 function freeList() {
   const free: { address: number; size: number }[] = [];
   return {

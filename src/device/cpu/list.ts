@@ -1,6 +1,7 @@
-// A program as one list of calls: each thread runs the same list, and all threads meet at a barrier between phases. A thread
-// first takes the blocks of its own range, where its cache still holds the rows that it wrote in earlier phases, then blocks
-// that other threads have not yet started, so that nobody waits for a slow core. No result depends on which thread runs a block.
+// Compiles a program to one list of calls. Each thread runs the same list, and all threads meet at a barrier between
+// phases. A thread first takes the blocks of its own range, where its cache still holds the rows that it wrote in earlier
+// phases, then blocks that other threads have not yet started, so that nobody waits for a slow core. No result depends on
+// which thread runs a block.
 import { atomic, i32, int, wasmModule } from "../../wasm/mod.ts";
 import type { Func, FunctionRef, Int, Local, Module } from "../../wasm/mod.ts";
 import type { Phase } from "../../graph/simd.ts";
@@ -26,7 +27,7 @@ export interface List {
   readonly threads: number;
   /** Number of times that a thread polls a barrier before it sleeps. */
   readonly spins: number;
-  /** Seconds that a thread waits at a barrier before it fails, because another thread does not arrive. */
+  /** Number of seconds after which a thread that waits at a barrier fails, because another thread has not arrived. */
   readonly silence: number;
   /** Address of the counters of blocks (see `countersOf`). */
   readonly counters: number;
@@ -34,15 +35,18 @@ export interface List {
   readonly own: { readonly address: number; readonly size: number };
 }
 
-/** Bytes between the counters of two threads: a cache line. */
+/** Number of bytes between the counters of two threads, which is the size of a cache line. */
 const LINE = 64;
 
 const isPhase = (entry: Entry): entry is PhaseEntry => "phase" in entry;
 
-/** True if one thread runs the entry: it has one block, or runs in TypeScript. */
+/** True if a single thread runs the entry, because the entry has one block or runs in TypeScript. */
 const isSolo = (entry: Entry): boolean => !isPhase(entry) || entry.phase.blocks === 1;
 
-/** The counters before a run: for each phase that threads share and each thread, the next block of its range and the range's end. */
+/**
+ * Returns the values of the counters before a run. In each phase that threads share, every thread has a range of blocks and
+ * two counters: the next block of the range, and the end of the range.
+ */
 export function countersOf(entries: readonly Entry[], threads: number): Uint32Array {
   const shared = threads === 1 ? [] : entries.filter((entry) => !isSolo(entry));
   const counters = new Uint32Array(shared.length * threads * LINE / 4);
@@ -57,7 +61,7 @@ export function countersOf(entries: readonly Entry[], threads: number): Uint32Ar
   return counters;
 }
 
-/** Writes the function that waits for all threads. It traps if one has failed. */
+/** Writes the function that waits for all threads. The function traps if a thread has failed or does not arrive. */
 function barrier(module: Module, { threads, spins, silence }: List): FunctionRef {
   const generation = atomic.load(WORDS.generation);
   return module.func({ params: [] }, (f) => {
@@ -80,7 +84,7 @@ function barrier(module: Module, { threads, spins, silence }: List): FunctionRef
   });
 }
 
-/** The function of a phase's blocks. */
+/** Returns the function that computes one block of a phase. */
 function kernelOf(module: Module, { phase, inputs, outputs, scratch }: PhaseEntry) {
   const count = 2 + inputs.length + outputs.length + scratch.length;
   return module.func(
@@ -96,7 +100,7 @@ function kernelOf(module: Module, { phase, inputs, outputs, scratch }: PhaseEntr
   );
 }
 
-/** Variables of the list's function, which all its phases use. */
+/** Variables of the function that runs the list. All phases use the same variables. */
 interface Variables {
   readonly thread: Local<"i32">;
   readonly block: Local<"i32">;
@@ -104,7 +108,10 @@ interface Variables {
   readonly ranges: Local<"i32">;
 }
 
-/** Calls `run` for every block that this thread takes. `counters`: address of the phase's counters of blocks. */
+/**
+ * Writes the loop over the blocks that this thread takes; `run` writes the call for one block. `counters` is the address of
+ * the phase's counters.
+ */
 function takeBlocks(
   f: Func,
   { thread, block, at, ranges }: Variables,
@@ -126,7 +133,7 @@ function takeBlocks(
   });
 }
 
-/** A list as a WebAssembly module that exports `run` and `profile`, and imports `host`, `mark` and `sgemm`. */
+/** Compiles a list to a WebAssembly module that exports `run` and `profile`, and imports `host`, `mark` and `sgemm`. */
 export function listModule(heap: Heap, list: List): WebAssembly.Module {
   const module = wasmModule({
     memory: { initial: 2, maximum: MAX_BYTES / 65536 + 1, shared: heap.shared },

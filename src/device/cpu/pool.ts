@@ -9,14 +9,14 @@ const PATIENCE = 30;
 
 /** Worker threads that run the programs of one device. */
 export interface Pool extends Disposable {
-  /** Makes the workers instantiate a program's module; resolves when all have. */
+  /** Makes the workers instantiate a program's module; resolves when all workers have done so. */
   load(program: number, module: WebAssembly.Module): Promise<void>;
   /** Makes the workers forget a program. */
   unload(program: number): void;
   /**
    * Runs a job on all threads; `run` is the main thread's part. Job 2 p runs program p, and job 2 p + 1 profiles it.
    *
-   * @throws {Error} if a thread fails; it names the thread
+   * @throws {Error} if a thread fails; the message names the thread
    */
   run(job: number, run: () => void): void;
 }
@@ -65,7 +65,7 @@ export function pool(heap: Heap, threads: number, blas?: Blas): Pool {
       worker.on("error", end);
       worker.ref();
     });
-  /** Waits for the workers after a failed run, and makes the barrier ready for the next one. */
+  /** Waits for the workers after a failed run, and makes the barrier ready for the next run. */
   const recover = (): void => {
     Atomics.compareExchange(words, at(WORDS.failed), 0, 1);
     Atomics.notify(words, at(WORDS.generation));

@@ -9,20 +9,23 @@ import { countersOf, type Entry, listModule } from "./list.ts";
 export interface Timing {
   /** Name of the phase, or of an operation that runs in TypeScript. */
   readonly label: string;
-  /** Scopes that the operation was created in. */
+  /** The scopes in which the operation was created, joined by dots. */
   readonly path: string;
   /** Milliseconds from the end of the previous part to the end of this part on all threads. */
   readonly ms: number;
 }
 
-/** Seconds of waiting after which a thread is taken for dead: no block, and no operation in TypeScript, takes so long. */
+/**
+ * Number of seconds after which a thread that does not reach a barrier counts as dead. No block or operation in TypeScript
+ * takes so long.
+ */
 const SILENCE = 600;
 
 /** The code of a program, and the functions that the main thread calls. */
 export interface Code {
   /** The module, for the other threads. */
   readonly module: WebAssembly.Module;
-  /** Number of threads that run it: 1 if nothing in it can be shared. */
+  /** Number of threads that run the program; 1 if no phase has more than one block. */
   readonly threads: number;
   /** Names of the operations that run in TypeScript. */
   readonly inTypeScript: readonly string[];
@@ -31,13 +34,13 @@ export interface Code {
   /** The main thread's part of a run (`run`), and of a run that is measured (`profile`). */
   readonly run: () => void;
   readonly profile: () => void;
-  /** Filled by `profile`. */
+  /** The timings, which `profile` appends. */
   readonly timings: Timing[];
   /** Frees the memory of the counters and of the threads. */
   readonly free: () => void;
 }
 
-/** Calls the TypeScript half of an operation on the device's memory. */
+/** Returns a function that runs the TypeScript implementation of an operation on the device's memory. */
 function hostCall(
   heap: Heap,
   { node, call, inputs, outputs }: Step,
@@ -62,17 +65,17 @@ function hostCall(
 /** How a plan is compiled. */
 interface CodeOptions {
   readonly threads: number;
-  /** Rounds that a thread spins at a barrier before it sleeps. */
+  /** Number of times that a thread polls a barrier before it sleeps. */
   readonly spins: number;
-  /** Computes matrix products; undefined: the device does. */
+  /** The function of a library that computes matrix products; undefined if the device computes them itself. */
   readonly sgemm: Sgemm | undefined;
 }
 
-/** The phases of a call; its product may be that of a BLAS. */
+/** Returns the phases of a call. If the call is a matrix product for which a BLAS is faster, the BLAS computes the product. */
 const phasesOf = ({ phases, product }: Simd, sgemm: Sgemm | undefined): readonly Phase[] =>
   sgemm && product && isWorthCalling(product) ? [productPhase(product), ...product.then] : phases;
 
-/** Compiles a plan; `of` gives the address of a place. */
+/** Compiles a plan; `of` returns the address of a slice of memory. */
 export function programCode(
   heap: Heap,
   { steps }: Plan,
@@ -102,7 +105,7 @@ export function programCode(
   const threads = entries.some((entry) => "phase" in entry && entry.phase.blocks > 1) ? wanted : 1;
   const initial = countersOf(entries, threads);
   const counters = heap.allocate(initial.byteLength);
-  // Equal low bits of the threads' addresses would share cache sets.
+  // The additional 256 bytes make the low bits of the threads' addresses differ: equal ones would share the sets of a cache.
   const size = 256 * (Math.ceil(own / 64) + 1);
   const address = heap.allocate(threads * size);
   const module = listModule(heap, {

@@ -1,15 +1,15 @@
-// The code of a worker thread: it waits for jobs in the shared memory, and reads a message whenever a program was compiled.
-// `workerMain` is converted to text, so it may use nothing that is defined outside of it.
+// The function of a worker thread. It waits for jobs in the shared memory, and reads a message whenever a program is
+// compiled or closed. `workerMain` is converted to text, so it may use nothing that is defined outside of it.
 import { type Blas, openSgemm } from "./blas.ts";
 import type { WORDS } from "./heap.ts";
 
-/** A message to a worker: instantiate the module of a program, or forget it. */
+/** A message that makes a worker instantiate the module of a program, or forget the program if there is no module. */
 export type Message = { readonly program: number; readonly module?: WebAssembly.Module };
 
 /** A worker's answer to a message. */
 export type Answer = { readonly program: number; readonly error?: string };
 
-/** Data of a worker. */
+/** The data that a worker gets when it starts. */
 interface WorkerData {
   readonly memory: WebAssembly.Memory;
   readonly thread: number;
@@ -30,14 +30,14 @@ function workerMain(parentPort: Port, data: WorkerData, open: typeof openSgemm):
   const programs = new Map<number, Record<string, (thread: number) => void>>();
   let [seen, seenRuns] = [0, 0];
   const fail = (error: unknown): void => {
-    // The first thread that fails reports; the others trap at the barrier because of it.
+    // Only the first thread that fails reports its error; the other threads then trap at the barrier.
     if (Atomics.compareExchange(shared, at(words.failed), 0, thread + 1) !== 0) return;
     const text = new TextEncoder().encode(String((error as Error)?.stack ?? error)).slice(0, 2000);
     new Uint8Array(memory.buffer).set(text, words.error + 4);
     Atomics.store(shared, at(words.error), text.length);
     Atomics.notify(shared, at(words.generation));
   };
-  /** Runs jobs until there is a message. The main thread waits for every job, so that none is missed. */
+  /** Runs jobs until there is a message. The main thread waits until every job has ended, so no job is missed. */
   const work = (): void => {
     while (Atomics.load(shared, at(words.messages) + thread) === 0) {
       for (let spin = 0; spin < 20000 && Atomics.load(shared, at(words.wakes)) === seen; spin++);
@@ -73,7 +73,7 @@ function workerMain(parentPort: Port, data: WorkerData, open: typeof openSgemm):
   });
 }
 
-/** The text of the worker, which node:worker_threads evaluates: no file is read and no permission is needed. */
+/** Returns the source text of a worker. node:worker_threads evaluates it, so no file is read and no permission is needed. */
 export const workerText = (): string => `
 const { parentPort, workerData } = require("node:worker_threads");
 (${workerMain})(parentPort, workerData, ${openSgemm});

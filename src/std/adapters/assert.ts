@@ -1,5 +1,5 @@
-// Assertions of @std/assert 1 over node:assert, which compares and shows differences. As in std, -0 and 0 are equal, also in
-// arrays, plain objects, maps, sets and typed arrays; objects of different classes are not equal.
+// The assertions of @std/assert 1, implemented with node:assert, which compares values and shows differences. As in std, -0
+// and 0 are equal, also in arrays, plain objects, maps, sets and typed arrays; objects of different classes are not equal.
 import { deepStrictEqual } from "node:assert";
 import { inspect, isDeepStrictEqual, stripVTControlCharacters } from "node:util";
 
@@ -17,7 +17,7 @@ function check(holds: boolean, what: string, msg: string | undefined): asserts h
   if (!holds) throw new AssertionError(`${what}${suffix(msg)}`);
 }
 
-/** A value with -0 replaced by 0, which node:assert distinguishes. */
+/** Returns a value in which -0 is replaced by 0, because node:assert distinguishes them. */
 function withoutMinusZero(value: unknown, copies: Map<unknown, unknown>): unknown {
   if (typeof value === "number") return value === 0 ? 0 : value;
   if (typeof value !== "object" || value === null) return value;
@@ -56,12 +56,12 @@ function withoutMinusZero(value: unknown, copies: Map<unknown, unknown>): unknow
   return result;
 }
 
-/** Whether two values are deeply equal. */
+/** True if two values are deeply equal. */
 export function equal(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(withoutMinusZero(a, new Map()), withoutMinusZero(b, new Map()));
 }
 
-/** The difference of two values as node:assert shows it. */
+/** Returns the difference between two values as node:assert shows it. */
 function difference(actual: unknown, expected: unknown): string {
   try {
     deepStrictEqual(withoutMinusZero(actual, new Map()), withoutMinusZero(expected, new Map()));
@@ -120,7 +120,7 @@ export function assertExists<T>(actual: T, msg?: string): asserts actual is NonN
 /**
  * Throws if two numbers are further apart than a tolerance.
  *
- * @param tolerance default: 1e-7 times the expected number, 1e-7 if that is infinite
+ * @param tolerance default: 1e-7 times the expected number, or 1e-7 if the expected number is infinite
  */
 export function assertAlmostEquals(actual: number, expected: number, tolerance?: number, msg?: string): void {
   if (Object.is(actual, expected)) return;
@@ -146,7 +146,10 @@ export function assertNotMatch(actual: string, expected: RegExp, msg?: string): 
   check(!expected.test(actual), `Expected actual: "${actual}" to not match: "${expected}"`, msg);
 }
 
-/** Throws if a value is not an error of a class, or its message does not contain a text or match a regular expression. */
+/**
+ * Throws if a value is not an instance of an error class, or if its message does not contain a text or match a regular
+ * expression.
+ */
 export function assertIsError<E extends Error = Error>(
   error: unknown,
   ErrorClass?: ErrorClass<E>,
@@ -167,7 +170,7 @@ export function assertIsError<E extends Error = Error>(
   check(fits, `Expected error message to include ${expected}, but got ${JSON.stringify(error.message)}`, msg);
 }
 
-/** Throws if a value is not of a class. */
+/** Throws if a value is not an instance of a class. */
 export function assertInstanceOf<T>(
   actual: unknown,
   expectedType: abstract new (...args: never[]) => T,
@@ -178,7 +181,7 @@ export function assertInstanceOf<T>(
   check(false, `Expected object to be an instance of "${expectedType.name}" but was "${is}"`, msg);
 }
 
-/** Checks a thrown value; without a class, any value passes. */
+/** Checks a thrown value; if no class is given, any value passes. */
 function checkThrown<E extends Error>(
   error: unknown,
   classOrMsg: ErrorClass<E> | string | undefined,
@@ -192,7 +195,10 @@ function checkThrown<E extends Error>(
 
 /** Returns what a function throws; throws if the function does not. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
-/** Returns the error that a function throws; throws if that is not of a class with a message that contains a text. */
+/**
+ * Returns the error that a function throws; throws if the error is not of the class or its message does not contain the
+ * text.
+ */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   ErrorClass: ErrorClass<E>,
@@ -217,7 +223,7 @@ export function assertThrows<E extends Error>(
 
 /** Returns what a promise rejects with; throws if the promise does not reject. */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-/** Returns the error that a promise rejects with; throws if that is not of a class with a message that contains a text. */
+/** Returns the error that a promise rejects with; throws if it is not of the class or its message does not contain the text. */
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   ErrorClass: ErrorClass<E>,

@@ -1,4 +1,5 @@
-// parseArgs of @std/cli 1 over node:util, which tokenizes arguments. Dotted names, which std nests, are ordinary names here.
+// The function parseArgs of @std/cli 1, implemented with node:util, which tokenizes the arguments. A dotted name is an
+// ordinary name here; std converts dotted names to nested objects.
 import { parseArgs as cut } from "node:util";
 
 type Names<Name extends string> = Name | readonly Name[];
@@ -10,7 +11,7 @@ export interface ParseOptions<
   Collected extends string = string,
   Defaults extends Readonly<Record<string, unknown>> = Readonly<Record<string, unknown>>,
 > {
-  /** Flags, false by default; true: every `--name` without `=` is a flag. */
+  /** Names of flags, which are false by default. If it is true, every `--name` without `=` is a flag. */
   boolean?: boolean | Names<Booleans>;
   /** Options whose values remain strings; the name `_` stands for the positionals. */
   string?: Names<Strings>;
@@ -26,7 +27,7 @@ export interface ParseOptions<
   stopEarly?: boolean;
   /** Whether arguments after `--` go into the result's `--` instead of `_`. */
   "--"?: boolean;
-  /** Called with undeclared arguments and positionals; returning false drops them. */
+  /** Called with each undeclared argument and each positional; if it returns false, the argument is dropped. */
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
@@ -51,7 +52,7 @@ export type Args<
 const isNumber = (text: string): boolean =>
   /^0x[0-9a-f]+$/i.test(text) || /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/.test(text);
 
-/** The flags of `-abc`; the last may have a value, as in `-n5`, `-n=5` or `-n/a`. */
+/** Splits `-abc` into its flags; the last flag may have a value, as in `-n5`, `-n=5` or `-n/a`. */
 function shortOptions(letters: string): [name: string, value?: string][] {
   const options: [string, string?][] = [];
   for (let i = 0; i < letters.length; i++) {
@@ -64,7 +65,7 @@ function shortOptions(letters: string): [name: string, value?: string][] {
   return options;
 }
 
-/** The declarations by name; aliases share the declarations of their option. */
+/** Returns the declarations of options by name; an alias has the declarations of its option. */
 function declared(
   { alias = {}, boolean, string, collect, negatable }: Pick<
     ParseOptions,
@@ -86,8 +87,8 @@ function declared(
 }
 
 /**
- * Parses command-line arguments as @std/cli does: values that look like numbers are numbers, unless their option is declared
- * as a string.
+ * Parses command-line arguments as @std/cli does: values that look like numbers are converted to numbers, unless their
+ * option is declared as a string.
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
-// parse and stringify of @std/yaml 1 over js-yaml. Integers are those of YAML 1.2: `1_000` and `0b11` are strings and `012` is 12
-// (std also reads those of 1.1); std's `styles`, `compatMode`, `onWarning` and schema "extended" are not supported.
+// The functions parse and stringify of @std/yaml 1, implemented with js-yaml. Integers have the syntax of YAML 1.2: `1_000`
+// and `0b11` are strings and `012` is 12 (std also reads the integers of YAML 1.1). std's options `styles`, `compatMode`,
+// `onWarning` and schema "extended" are not supported.
 import {
   binaryTag,
   CORE_SCHEMA,
@@ -26,9 +27,9 @@ export type SchemaType = keyof typeof SCHEMAS;
 
 /** Options of `parse`. */
 export interface ParseOptions {
-  /** Default: "default". */
+  /** The schema, which selects the supported tags. Default: "default". */
   schema?: SchemaType;
-  /** Whether the last of duplicate keys wins. Default: false, an error. */
+  /** Whether the last of several equal keys is used. Default: false; equal keys are an error. */
   allowDuplicateKeys?: boolean;
 }
 
@@ -38,7 +39,7 @@ export interface StringifyOptions {
   indent?: number;
   /** Whether lists are indented below their key. Default: true. */
   arrayIndent?: boolean;
-  /** Whether undefined and functions are left out. Default: false, an error. */
+  /** Whether undefined and functions are left out. Default: false; they are an error. */
   skipInvalid?: boolean;
   /** Depth from which lists and mappings use flow style (brackets). Default: -1, never. */
   flowLevel?: number;
@@ -52,7 +53,10 @@ export interface StringifyOptions {
   condenseFlow?: boolean;
 }
 
-/** An error as in std: the reason with its place, and the line above a caret. */
+/**
+ * Converts an error to one with std's message: the reason with its place, then the line, and a caret below the wrong
+ * column.
+ */
 function syntaxError(error: unknown): unknown {
   if (!(error instanceof YAMLException)) return error;
   const { mark, reason } = error;
@@ -63,9 +67,9 @@ function syntaxError(error: unknown): unknown {
 }
 
 /**
- * Parses a YAML text; an empty text is null.
+ * Parses a YAML text; the value of an empty text is null.
  *
- * @throws SyntaxError if it is not YAML, or has more than one document
+ * @throws SyntaxError if the text is not YAML, or has more than one document
  *
  * @example
  * ```ts
