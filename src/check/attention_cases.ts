@@ -7,8 +7,8 @@ import type { DenseTensor, OracleOptions } from "./oracle.ts";
 /**
  * A score modifier for edge cases. "hides" sets the score of query i and key j to -Infinity if j < table[i], where the
  * table has shape [T]; at least one query then has no visible key. "looks up" adds table[r, j - i] to the score, where the
- * table has shape [2, 3] and one of its entries is -Infinity. The row index r is (i - 1) / (i - 1), which is 1, or NaN if i
- * = 1. A NaN index reads entry 0, and an index out of range reads the nearest entry.
+ * table has shape [2, 3] and one of its entries is -Infinity. The row index r is (i - 1) / (i - 1), which is 1, or NaN if
+ * i = 1. A NaN index reads entry 0, and an index out of range reads the nearest entry.
  */
 export interface CaseModifier {
   /** The kind of modifier. */

@@ -211,8 +211,8 @@ const below = (weights: LayerWeights, prefix: string): LayerWeights =>
   );
 
 /**
- * Computes a pre-norm decoder layer: h = x + multiHead(LN1(x)), y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj. LN(x) is (x -
- * mean) / sqrt(var + 1e-5) weight + bias, where var is the mean of (x - mean)^2 over the D entries.
+ * Computes a pre-norm decoder layer: h = x + multiHead(LN1(x)), y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj. LN(x) is
+ * (x - mean) / sqrt(var + 1e-5) weight + bias, where var is the mean of (x - mean)^2 over the D entries.
  *
  * @param x [T][D]
  * @param weights `ln1.weight` and `ln1.bias` [D], `ln2.weight` and `ln2.bias` [D], the weights of a multi-head layer with

@@ -132,13 +132,13 @@ const MAX_ITERATIONS = 500;
 const TOLERANCE = 1e-10;
 
 /**
- * Returns the largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or, with `share`, of the matrix J of {@link
- * jacobianRow}. Power iteration computes J v = a * (v - a.v) for unit vectors v until |J v| changes by less than 1e-10
+ * Returns the largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or, with `share`, of the matrix J of
+ * {@link jacobianRow}. Power iteration computes J v = a * (v - a.v) for unit vectors v until |J v| changes by less than 1e-10
  * relative to its value, at most 500 times.
  *
  * The initial vector is the column of J at the largest weight, divided by that weight: its entry is 1 - a there, and its
- * other entries are -a. An eigenvector of the largest eigenvalue has the same signs (its entries are proportional to a / (a
- * - lambda), and lambda lies between the two largest weights), so the two are never orthogonal.
+ * other entries are -a. An eigenvector of the largest eigenvalue has the same signs (its entries are proportional to
+ * a / (a - lambda), and lambda lies between the two largest weights), so the two are never orthogonal.
  *
  * @param a weights of the visible keys, [n]
  * @param share for activations whose Jacobian is not softmax's

@@ -11,7 +11,7 @@ export interface ParseOptions<
   Collected extends string = string,
   Defaults extends Readonly<Record<string, unknown>> = Readonly<Record<string, unknown>>,
 > {
-  /** Names of flags, which are false by default. If it is true, every `--name` without `=` is a flag. */
+  /** Names of flags, which are false by default. If this option is true, every `--name` without `=` is a flag. */
   boolean?: boolean | Names<Booleans>;
   /** Options whose values remain strings; the name `_` stands for the positionals. */
   string?: Names<Strings>;
