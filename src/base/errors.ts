@@ -1,9 +1,13 @@
-// The errors that a user can cause: UserError, and UserCodeError for the user's code. Any other error is a bug of heed.
+// The errors that a user can cause: UserError for a mistake of the user, and UserCodeError for an error that the user's
+// code throws. Any other error is a bug in heed.
 import { basename, dirname, join } from "node:path";
 import { RENAMED_FIELDS, renamedCall } from "./renamed.ts";
 
-/** The error for a user's mistake. Its message is one line: the place, what was found, what was expected. Scripts exit with 2.
- * @category Scripts */
+/**
+ * The error for a user's mistake. Its message is one line that says where the mistake is, what was found and what was
+ * expected. Scripts that fail with it exit with status 2.
+ * @category Scripts
+ */
 export class UserError extends Error {
   /** `UserError`. */
   override name = "UserError";
@@ -19,7 +23,8 @@ export class UserCodeError extends Error {
  * Calls user code: a hook or a task.
  *
  * @param place the called code, for messages: `mine.ts: freeze at step 3`
- * @throws {UserError} prefixed with the place, if the code threw a UserError (as heed does) or called a renamed export
+ * @throws {UserError} if the code threw a UserError (as heed's own functions do) or called a renamed export; the message
+ * begins with the place
  * @throws {UserCodeError} if the code threw anything else
  *
  * @example
@@ -65,7 +70,7 @@ export function refuseRenamed(place: string, object: object): void {
   if (old !== undefined) throw new UserError(`${place}: ${old} is now ${RENAMED_FIELDS[old]}.`);
 }
 
-/** A thrown value as text: the name and message of an error, or the value itself. */
+/** Returns a thrown value as text: the name and the message of an error, or any other value converted to a string. */
 function reasonOf(thrown: unknown): string {
   try {
     return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
@@ -74,7 +79,7 @@ function reasonOf(thrown: unknown): string {
   }
 }
 
-/** The stack of a thrown value; if it has none, its name and message. */
+/** Returns the stack of a thrown value or, if the value has no stack, its text (see `reasonOf`). */
 export function stackOf(thrown: unknown): string {
   try {
     if (thrown instanceof Error && typeof thrown.stack === "string") return thrown.stack;
@@ -99,7 +104,8 @@ function editDistance(a: string, b: string): number {
 }
 
 /**
- * The known name with the smallest edit distance to `name`, ignoring case; undefined if more than half of `name` differs.
+ * Returns the known name with the smallest edit distance to `name`, ignoring case. Returns undefined if that distance is
+ * greater than 1 and greater than half the length of `name`.
  *
  * @example
  * ```ts
@@ -111,7 +117,7 @@ export function closestString(name: string, known: Iterable<string>): string | u
   let best: string | undefined;
   let limit = Math.max(1, Math.floor(name.length / 2)) + 1;
   for (const candidate of known) {
-    // The distance is at least the difference in length, so a name of a megabyte is never compared letter by letter.
+    // The distance is at least the difference in length, so a megabyte-long name is never compared letter by letter.
     if (Math.abs(candidate.length - name.length) >= limit) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < limit) [best, limit] = [candidate, distance];
@@ -119,7 +125,7 @@ export function closestString(name: string, known: Iterable<string>): string | u
   return best;
 }
 
-/** ` Did you mean "softmax"?` if a known name is close, else ` Known: a, b, c.`
+/** Returns ` Did you mean "softmax"?` if a known name is close to `name`, otherwise ` Known: a, b, c.`
  * @category Scripts */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const names = [...known];
@@ -127,12 +133,15 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   return near !== undefined ? ` Did you mean "${near}"?` : ` Known: ${names.join(", ")}.`;
 }
 
-/** The system's reason for a failed file operation, without the error number and the path. */
+/** Returns the system's reason for a failed file operation, without the error number and the path. */
 function systemReason(error: Error): string {
   return error.message.replace(/\s*\(os error \d+\)[\s\S]*$/, "").replace(/[\s.]+$/, "");
 }
 
-/** ` Did you mean "runs"?` if the folder of a missing path contains a similar name; reads the folder. */
+/**
+ * Returns ` Did you mean "runs"?` if the folder that should contain a missing path has an entry with a similar name,
+ * otherwise an empty text. Reads the folder.
+ */
 export function missingHint(path: string): string {
   try {
     const folder = dirname(path);
@@ -149,8 +158,8 @@ export function missingHint(path: string): string {
 }
 
 /**
- * The error to throw for a failed file operation: a {@link UserError} `<path>: <the system's reason>.` for errors of the
- * system (no space, no permission, not a folder); any other error is a bug and is returned unchanged.
+ * Returns the error to throw for a failed file operation. For system errors (no space, no permission, not a folder) it is a
+ * {@link UserError} with the message `<path>: <the system's reason>.`; any other error is a bug and is returned unchanged.
  *
  * @example
  * ```ts
@@ -168,7 +177,7 @@ export function fileError(path: string, error: unknown): unknown {
   return refused ? new UserError(`${path}: ${systemReason(error)}.${hint}`) : error;
 }
 
-/** A rejection handler that throws {@link fileError}: `Deno.open(path).catch(refused(path))`. */
+/** Returns a rejection handler that throws the {@link fileError} of a path: `Deno.open(path).catch(refused(path))`. */
 export const refused = (path: string) => (error: unknown): never => {
   throw fileError(path, error);
 };

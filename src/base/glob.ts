@@ -5,7 +5,8 @@ import { closestString } from "./errors.ts";
 const CACHED = 10_000;
 
 /**
- * A glob over dotted names: `*` matches any text without a dot, `**` any text, `**.` zero or more complete parts.
+ * Returns a function that tests whether a dotted name matches a glob. In the glob, `*` matches any text without a dot, `**`
+ * matches any text, and `**.` matches zero or more complete parts of a name.
  *
  * @example
  * ```ts
@@ -30,7 +31,7 @@ export function globOf(pattern: string): (name: string) => boolean {
     for (const character of name) {
       const next = new Set<number>();
       for (const place of at) {
-        // A state n + 0.5 is inside piece n, a "**.", until the next dot.
+        // In state n + 0.5, piece n, which is a "**.", has matched some text and can end only after the next dot.
         const piece = pieces[Math.floor(place)];
         if (piece === "**." && character === ".") reach(next, Math.floor(place) + 1);
         if (piece === "**.") next.add(Math.floor(place) + 0.5);
@@ -50,22 +51,23 @@ export function globOf(pattern: string): (name: string) => boolean {
   };
 }
 
-/** Length of the common prefix of two texts. */
+/** Returns the length of the common prefix of two texts. */
 export function commonStart(a: string, b: string): number {
   let n = 0;
   while (n < a.length && a[n] === b[n]) n++;
   return n;
 }
 
-/** The pattern with every `*` replaced by `**`, if that matches one of the names; else undefined. */
+/** Returns the pattern with every `*` replaced by `**` if the new pattern matches one of the names, otherwise undefined. */
 export function deeperPattern(pattern: string, names: readonly string[]): string | undefined {
   const deep = pattern.replaceAll(/\*+/g, "**");
   return names.some(globOf(deep)) ? deep : undefined;
 }
 
 /**
- * A suggestion for a pattern that matches none of the names, as the end of a message: the pattern with `**` for `*`, if that
- * matches, the closest name, or the first 12 names, longest common prefix first.
+ * Returns a suggestion for a pattern that matches none of the names, to end a message with. It suggests the pattern with
+ * `**` for `*` if that matches a name, otherwise the closest name. If there is no such name, it lists up to 12 names,
+ * beginning with those that have the longest common prefix with the pattern.
  */
 export function patternHint(pattern: string, names: readonly string[]): string {
   const near = deeperPattern(pattern, names) ?? closestString(pattern, names);

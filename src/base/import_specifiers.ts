@@ -18,13 +18,13 @@ const TEMPLATE = /(?:[^`\\$]|\\[^]|\$(?!\{))*/y;
 const BEFORE_VALUE = new Set(
   "return typeof case do else in of instanceof new void delete throw yield await default".split(" "),
 );
-/** Words followed by parentheses that are not a value: a slash after the closing parenthesis begins a regular expression. */
+/** Words whose parentheses are not a value, so that a slash after the closing parenthesis begins a regular expression. */
 const CONDITIONS = new Set(["if", "while", "for", "with"]);
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
 class Unreadable extends Error {}
 
-/** Whether a `{` after this token opens a block, not an object. */
+/** Returns whether a `{` after this token opens a block rather than an object. */
 function opensBlock(before: Token | undefined): boolean {
   if (before === undefined) return true;
   return before.kind === "word"
@@ -32,7 +32,7 @@ function opensBlock(before: Token | undefined): boolean {
     : [")", ";", "{", "}", "=>"].includes(before.text);
 }
 
-/** An open bracket, and whether a slash after its end begins a regular expression. */
+/** An open bracket; `thenRegex` is true if a slash after its closing bracket begins a regular expression. */
 interface Open {
   readonly mark: string;
   readonly thenRegex: boolean;
@@ -82,7 +82,7 @@ function bracket(scan: Scan, mark: string, start: number): void {
   tokens.push({ kind: "mark", text: mark, at: start });
 }
 
-/** The tokens of a module; throws `Unreadable` if brackets or quotes do not close. */
+/** Returns the tokens of a module; throws `Unreadable` if a bracket or a quote is not closed. */
 function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
   const scan: Scan = { text, tokens, open: [], at: 0, regexMayFollow: true };
@@ -133,9 +133,10 @@ function valueOf(quoted: string): string {
 }
 
 /**
- * Returns `specifiers`, the unique module names in a file's imports (also of types), re-exports and `import("...")`; and
- * `open`, the expressions that load code known only at run time, with their lines: `import(...) in line 3`. If the file cannot
- * be parsed (JSX with quotes in its text), every quoted text after `from` or `import` is a specifier, and `open` says so.
+ * Finds the imports of a file. `specifiers` are the unique module names in its imports (including imports of types),
+ * re-exports and calls of `import("...")`. `open` describes each expression that loads a module known only at run time,
+ * with its line: `import(...) in line 3`. If the file cannot be parsed (for example JSX with quotes in its text),
+ * `specifiers` are all quoted texts after `from` or `import`, and `open` says that the syntax is unclear.
  */
 export function importsOf(text: string): Record<"specifiers" | "open", readonly string[]> {
   const specifiers = new Set<string>();
@@ -177,7 +178,10 @@ export function importsOf(text: string): Record<"specifiers" | "open", readonly 
   return { specifiers: [...specifiers], open: [...open] };
 }
 
-/** The file URL of a specifier that is a path or a file URL; undefined for any other specifier. */
+/**
+ * Returns the file URL of a specifier that is a path or a file URL, resolved against the URL `from`; undefined for any
+ * other specifier.
+ */
 export function localFile(specifier: string, from: string): string | undefined {
   if (!/^(\.{0,2}\/|file:)/.test(specifier)) return undefined;
   const url = new URL(specifier, from);

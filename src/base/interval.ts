@@ -4,7 +4,10 @@
 const FEW = "12.706205 4.302653 3.182446 2.776445 2.570582 2.446912 2.364624 2.306004 2.262157 2.228139"
   .split(" ").map(Number);
 
-/** The 97.5% point of Student's t, accurate to 1e-4. Above 10 degrees of freedom: a series up to 1/df^3 (Fisher 1926). */
+/**
+ * Returns the 97.5% point of Student's t with `df` degrees of freedom, accurate to 1e-4. Above 10 degrees of freedom, it is
+ * computed with a series up to the term in 1/df^3 (Fisher 1926).
+ */
 function studentT(df: number): number {
   if (df <= FEW.length) return FEW[df - 1];
   const z = 1.959963985;
@@ -16,13 +19,14 @@ function studentT(df: number): number {
 export interface Interval {
   /** The mean; null if there are no measurements. */
   readonly mean: number | null;
-  /** Half the width of the interval, mean +- ci95; null with fewer than two measurements. */
+  /** Half the width of the interval, which is mean +- ci95; null if there are fewer than two measurements. */
   readonly ci95: number | null;
 }
 
 /**
- * Mean of measurements and its 95% confidence interval: mean +- t s / sqrt(n), s their standard deviation and t Student's
- * 97.5% point for n - 1 degrees of freedom. Measurements that are null are ignored.
+ * Returns the mean of n measurements and its 95% confidence interval, which is mean +- t s / sqrt(n). Here s is the
+ * standard deviation of the measurements, and t is the 97.5% point of Student's t with n - 1 degrees of freedom.
+ * Measurements that are null are ignored.
  *
  * @example
  * ```ts

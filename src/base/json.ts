@@ -19,7 +19,7 @@ export function isTooDeep(text: string, value: unknown): boolean {
 /**
  * Parses a JSON text.
  *
- * @throws {SyntaxError} if it is not JSON, or nested more than `MOST_NESTED` levels deep
+ * @throws {SyntaxError} if the text is not JSON, or if its value is nested more than `MOST_NESTED` levels deep
  */
 // deno-lint-ignore no-explicit-any
 export function parseJson(text: string): any {

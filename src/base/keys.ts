@@ -1,5 +1,5 @@
-// Configuration keys as plain tables of types, defaults and descriptions: TypeScript types and the configuration's validator
-// are derived from them.
+// Tables that describe configuration keys: their types, defaults and descriptions. The TypeScript types and the validator
+// of the configuration are derived from these tables.
 
 /** The value type of each kind of key. */
 export interface KeyKinds {
@@ -21,44 +21,50 @@ export interface KeyKinds {
   fraction: number;
 }
 
-/** The allowed names of a key: a list, or the keys of an object. */
+/** The names allowed as a key's value: a list, or an object whose property names are the allowed names. */
 export type Names = readonly string[] | Readonly<Record<string, unknown>>;
 
-/** A key. Its value is one of several names or a value of a kind, or may be either; or it is a list, or a pair of numbers. */
+/**
+ * A key. Its value is a name from a fixed set (`oneOf`), a value of some kind (`is`), or either of these if both are given;
+ * or it is a list (`list`) or a pair of numbers (`pair`).
+ */
 export interface Key {
-  /** The kind of its value. */
+  /** The kind of the key's value. */
   readonly is?: keyof KeyKinds;
-  /** Its allowed names. */
+  /** The names allowed as the key's value. */
   readonly oneOf?: Names;
-  /** The value is a whole number of at least this; with `list`, a list of numbers of at least this. */
+  /**
+   * The minimum of the value, which is a whole number if `is` is not given; with `list`, the minimum of every number in the
+   * list.
+   */
   readonly least?: number;
   /** The value is a text that matches this pattern. */
   readonly matches?: RegExp;
-  /** The kind of its list's entries. */
+  /** The value is a list whose entries are of this kind. */
   readonly list?: keyof KeyKinds;
-  /** The kind of its two numbers. */
+  /** The value is a pair of numbers of this kind. */
   readonly pair?: keyof KeyKinds;
   /** For messages: a description of a valid list or matching text. */
   readonly expected?: string;
-  /** Converts a short form to the full value, before validation. */
+  /** Converts a short form of the value to its full form, before validation. */
   from?(raw: unknown): unknown;
-  /** null is allowed, although it is not the default. */
+  /** If true, null is allowed, whatever the default is. */
   readonly orNull?: true;
-  /** Its default. If it is null, null is an allowed value. A key without a default is required. */
+  /** The key's default value. If the default is null, null is an allowed value. A key without a default is required. */
   readonly default?: unknown;
-  /** Its description. */
+  /** A description of the meaning, for users. */
   readonly doc: string;
 }
 
 /** A mapping of keys. */
 export interface KeySection {
-  /** Its keys. */
+  /** The keys of the mapping. */
   readonly keys: Keys;
   /** If given, the section may be null, and is null by default. */
   readonly default?: null;
-  /** If given, other keys are allowed too; this describes their values, for messages. */
+  /** If given, keys that are not in `keys` are allowed too; the text describes their values in messages. */
   readonly others?: string;
-  /** Its description. */
+  /** A description of the meaning, for users. */
   readonly doc: string;
 }
 
@@ -74,7 +80,7 @@ export interface Keys {
 }
 
 /**
- * The type of a table's values.
+ * Maps a table of keys to the type of an object that holds their values.
  *
  * @example
  * ```ts
@@ -98,10 +104,10 @@ export type KeyValues<K> = {
       | (K[P] extends { default: null } | { orNull: true } ? null : never);
 };
 
-/** The allowed names as a list. */
+/** Returns the allowed names as a list. */
 export const namesOf = (names: Names): readonly string[] => Array.isArray(names) ? names : Object.keys(names);
 
-/** The defaults of a table of keys. */
+/** Returns an object that holds the default of every key of a table. */
 export function defaultsOf<K extends Keys>(keys: K): KeyValues<K> {
   const values = Object.entries(keys).map(([name, key]) => {
     if ("entries" in key) return [name, []];

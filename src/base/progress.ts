@@ -1,5 +1,5 @@
-// Progress of a long task: one line that is overwritten on a terminal, elsewhere a new plain line every few seconds. Any code
-// may report progress; it is shown only if the script has called showProgress.
+// Shows the progress of a long task: on a terminal as one line that is overwritten, elsewhere as a new plain line every few
+// seconds. Any code may report progress; it is shown only if the script has called showProgress.
 import { columnsOf, cutToColumns } from "./columns.ts";
 import { escapeControls, messageLine } from "./terminal.ts";
 import { showBytes, showSeconds } from "./units.ts";
@@ -7,11 +7,11 @@ import { showStatus, writeStderr } from "./write.ts";
 
 /** The current activity and its progress. */
 export interface Activity {
-  /** Its description: "evaluating". */
+  /** What the program is doing, such as "evaluating". */
   readonly what: string;
-  /** Units completed. */
+  /** The number of units completed. */
   readonly done?: number;
-  /** Total units, if known. */
+  /** The total number of units, if it is known. */
   readonly total?: number;
   /** Whether `done` and `total` are numbers of bytes. */
   readonly bytes?: boolean;
@@ -27,9 +27,9 @@ export const PROGRESS_MODES: readonly ProgressMode[] = ["auto", "plain", "none"]
 
 const REDRAW_MS = 100;
 const TICK_MS = 1000;
-/** Milliseconds between plain lines, and before the first, so that a quick task shows none. */
+/** Minimum number of milliseconds between plain lines and before the first one, so that a quick task shows no line. */
 const PLAIN_MS = 5000;
-/** Minimum duration from which the remaining time is estimated. */
+/** The remaining time is estimated only if an activity has run for at least this many seconds. */
 const SURE_SECONDS = 1;
 /** Assumed width of a terminal that does not report its width. */
 const COLUMNS = 80;
@@ -41,7 +41,10 @@ interface Display {
   shownAt: number;
   lead: string;
   current: Activity | undefined;
-  /** When the current activity began, and how many units were completed then. */
+  /**
+   * The time at which the current activity began, in milliseconds of performance.now(), and the number of units that were
+   * completed at that time.
+   */
   begun: { at: number; done: number };
 }
 
@@ -62,8 +65,8 @@ function amount({ done, total, bytes }: Activity): string {
 }
 
 /**
- * An activity as one line: `evaluating 12/50  8 s left`. The remaining time is estimated from the rate since `begun.at`, in
- * milliseconds, when `begun.done` units were completed.
+ * Returns an activity as one line, such as `evaluating 12/50  8 s left`. The remaining time is estimated from the rate
+ * since `begun.at` (a time in milliseconds), at which `begun.done` units had already been completed.
  */
 export function activityText(
   activity: Activity,
@@ -117,7 +120,7 @@ export function reportProgress(activity: Activity): void {
   if (now - shownAt >= (plain ? PLAIN_MS : other ? 0 : REDRAW_MS)) draw(display, now);
 }
 
-/** Sets a prefix of the following activities, such as the run to which they belong.
+/** Sets a prefix for the activities that follow, such as the name of the run they belong to.
  * @category Scripts */
 export function leadProgress(lead: string): void {
   if (!display) return;

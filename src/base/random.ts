@@ -4,7 +4,8 @@
 const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 
 /**
- * Threefry-2x32 with 20 rounds: 64 random bits of the counter `(c0, c1)` under the key `(k0, k1)`.
+ * Returns 64 random bits for the counter `(c0, c1)` and the key `(k0, k1)`, as two unsigned 32-bit integers. They are
+ * computed by Threefry-2x32 with 20 rounds.
  *
  * Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
  *
@@ -32,22 +33,22 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
   return [x0, x1];
 }
 
-/** A seeded stream of random numbers; `position` counts 64-bit draws, and can be set to jump.
+/** A seeded stream of random numbers. `position` counts the 64-bit draws; setting it jumps to another place in the stream.
  * @category Data */
 export interface RandomStream {
   /** Number of draws so far. To continue a stream later, save this number and set it in the new stream. */
   position: number;
-  /** Uniform integer in [0, 2^32). */
+  /** Returns a uniform integer in [0, 2^32). */
   uint32(): number;
-  /** Uniform in [0, 1) with 53 bits. */
+  /** Returns a uniform number in [0, 1) with 53 random bits. */
   uniform(): number;
-  /** Uniform integer in [0, n), without modulo bias, for 1 <= n <= 2^32; throws RangeError for any other n. */
+  /** Returns a uniform integer in [0, n), without modulo bias, for 1 <= n <= 2^32; throws RangeError for any other n. */
   below(n: number): number;
-  /** Standard normal (Box-Muller). */
+  /** Returns a number from the standard normal distribution (Box-Muller). */
   normal(): number;
 }
 
-/** 32-bit FNV-1a hash of a text. The key of a stream is (seed, hash32(purpose)). */
+/** Returns the 32-bit FNV-1a hash of a text's UTF-8 bytes. The key of a stream is (seed, hash32(purpose)). */
 export function hash32(text: string): number {
   let h = 0x811c9dc5;
   for (const unit of new TextEncoder().encode(text)) h = Math.imul(h ^ unit, 0x01000193) >>> 0;
@@ -63,8 +64,8 @@ export function shuffle(rng: RandomStream, items: { [i: number]: number; length:
 }
 
 /**
- * The stream of random numbers of a `seed` for one `purpose` ("batches", "init", "copy task 17"): streams of different
- * purposes are independent.
+ * Returns the stream of random numbers for a `seed` and a `purpose` ("batches", "init", "copy task 17"). Streams with
+ * different purposes are independent.
  *
  * @param seed any integer; its low 32 bits are used
  * @param purpose the stream's name

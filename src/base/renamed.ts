@@ -1,6 +1,6 @@
 // Renamed exports and fields, for error messages that tell the author of a user file the new name.
 
-/** Renamed exports: old name to new, in mod.ts or another entry point. */
+/** Maps the old name of each renamed export of mod.ts or another entry point to its new name. */
 export const RENAMED: Readonly<Record<string, string>> = {
   all: "andMasks",
   any: "orMasks",
@@ -26,7 +26,7 @@ export const RENAMED: Readonly<Record<string, string>> = {
   Work: "Workload",
 };
 
-/** Renamed fields of samples and options: old name to new. */
+/** Maps the old name of each renamed field of samples and options to its new name. */
 export const RENAMED_FIELDS: Readonly<Record<string, string>> = {
   announce: "onStart",
   answerFrom: "answerStart",
@@ -53,13 +53,16 @@ export const NAMESPACES: readonly string[] = [
 /** The exports of a module, keyed by name. */
 export type Exports = Readonly<Record<string, unknown>>;
 
-/** Global key under which a bundle finds the exports of mod.ts. */
+/** The key of `globalThis` under which a bundle finds the exports of mod.ts. */
 export const EXPORTS = Symbol.for("heed.exports");
 
 /** Holds the exports of mod.ts, if a script has provided them. */
 export const running = globalThis as { [EXPORTS]?: Exports };
 
-/** Maps the name of every export of mod.ts and its namespaces to its path: `scale` to `scale`, `alibi` to `masks.alibi`. */
+/**
+ * Maps the name of every export of mod.ts and of its namespaces to the path of the export, for example `scale` to `scale`
+ * and `alibi` to `masks.alibi`.
+ */
 export function pathsOf(exports: Exports): Map<string, string> {
   const within = NAMESPACES.flatMap((space) =>
     Object.keys(exports[space] ?? {}).map((name): [string, string] => [name, `${space}.${name}`])
@@ -67,10 +70,12 @@ export function pathsOf(exports: Exports): Map<string, string> {
   return new Map([...within, ...Object.keys(exports).map((name): [string, string] => [name, name])]);
 }
 
-/** The current name of an export that may have been renamed. */
+/** Returns the current name of an export that may have been renamed. */
 export const currentName = (name: string): string => Object.hasOwn(RENAMED, name) ? RENAMED[name] : name;
 
-/** The message for a call of `heed.name()` that failed because `name` was renamed; undefined for other errors. */
+/**
+ * Returns the message for a call of `heed.name()` that failed because `name` was renamed, or undefined for any other error.
+ */
 export function renamedCall(thrown: unknown): string | undefined {
   const [, name] =
     /^heed\.(\w+) is not a function$/.exec(thrown instanceof TypeError ? thrown.message : "") ?? [];

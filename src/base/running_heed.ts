@@ -22,7 +22,10 @@ const DOORS: ReadonlyMap<string, string> = new Map(
   Object.entries(project.exports).map(([key, path]) => [key.slice(2), path.slice(2)]),
 );
 
-/** Whether each URL belongs to heed; decided once, because a module that was not hashed must not be imported as user code. */
+/**
+ * Maps URLs to whether they belong to heed. This is decided only once per URL, because a module that was taken for heed's
+ * own was not hashed and must not be imported as user code later.
+ */
 const decided = new Map<string, boolean>();
 
 function isCheckout(folder: string): boolean {
@@ -52,10 +55,16 @@ function decide(url: string): boolean {
   return ROOT === undefined && url.endsWith("/mod.ts") && isAbsent(url);
 }
 
-/** Whether a URL is a source file of this or another checkout of heed; in a bundle, also whether it is a missing mod.ts. */
+/**
+ * Returns whether a URL is a source file of this or another checkout of heed. In a bundle, a missing mod.ts counts as one
+ * too.
+ */
 export const isHeed = (url: string): boolean => decided.getOrInsertComputed(url, decide);
 
-/** The entry point that a specifier names: "chart" for `@heed/heed/chart`, "" for mod.ts, undefined if it is not heed's. */
+/**
+ * Returns the name of the entry point that a specifier refers to: "chart" for `@heed/heed/chart`, "" for mod.ts, and
+ * undefined if the specifier does not refer to heed.
+ */
 function roomOf(specifier: string): string | undefined {
   const name = NAMES.find((name) => specifier === name || specifier.startsWith(`${name}/`));
   return name === undefined ? undefined : specifier.slice(name.length + 1);
@@ -73,16 +82,19 @@ const specifiers = new Set<string>();
 
 let registered: Promise<void> | undefined;
 
-/** Registers module hooks that give user files which import heed the running copy; later calls do nothing. */
+/** Registers module hooks that resolve a user file's import of heed to the running copy; later calls do nothing. */
 export const giveRunningHeed = (): Promise<void> => registered ??= register();
 
-/** Whether a bare name was resolved as a path, which Deno 2.9 with module hooks does for an unknown module. */
+/** Returns whether a bare name was resolved as a path. With module hooks, Deno 2.9 does this for an unknown module. */
 function isUnknown(specifier: string, from: string, url: string): boolean {
   return from.startsWith("file:") && !/^(\.{0,2}\/|\.{1,2}$|[a-z][a-z\d+.-]*:|#)/i.test(specifier) &&
     url === new URL(specifier, from).href;
 }
 
-/** The URL of an entry point; throws UserError if there is none of that name, or in a bundle. */
+/**
+ * Returns the URL of an entry point; throws UserError if there is no entry point with that name, or if heed runs from a
+ * bundle.
+ */
 function doorOf(room: string, specifier: string): string {
   const path = DOORS.get(room);
   if (path === undefined) {
@@ -116,7 +128,7 @@ async function register(): Promise<void> {
       const door = [...DOORS.values()].findLast((path) => local?.endsWith(`/${path}`));
       if (ROOT !== undefined) return next(ROOT + (door ?? "mod.ts"), context);
       if (running[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
-      // If a script imports this bundle, it is a bundle of mod.ts.
+      // If another script imports this bundle, this is a bundle of mod.ts.
       if (!import.meta.main) return next(import.meta.url, context);
       throw new UserError(
         `${specifier} is not in this bundle; expected \`import * as heed\` passed to runCommand.`,
@@ -132,14 +144,14 @@ async function register(): Promise<void> {
   });
 }
 
-/** The specifier of the entry point that exports a name; undefined in a bundle, which has none. */
+/** Returns the specifier of the entry point that exports a name; undefined if there is none, as in a bundle. */
 async function doorWith(name: string): Promise<string | undefined> {
   for (const [room, path] of ROOT === undefined ? [] : DOORS) {
     if (Object.hasOwn(await import(ROOT + path), name)) return `${NAMES[1]}/${room}`;
   }
 }
 
-/** The message for a failed import of a name that heed does not export; undefined for other errors. */
+/** Returns the message for a failed import of a name that heed does not export, or undefined for any other error. */
 export async function missingExport(message: string): Promise<string | undefined> {
   const [, specifier, name] =
     /^The requested module '(.*)' does not provide an export named '(.*)'/.exec(message) ?? [];

@@ -1,4 +1,5 @@
-// Formats keys and values for messages: short and always on one line. For plain data, independent of schema and YAML.
+// Formats keys and values for messages, as short texts that are always on one line. The functions take plain data and do
+// not depend on the schema or on YAML.
 
 import { escapeControls } from "./terminal.ts";
 
@@ -7,7 +8,10 @@ export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value in a few words: quoted text, a number as it is, "a list of 3", "a mapping"; "nothing" for undefined. */
+/**
+ * Describes a value in a few words: a text in quotes, a number as it is, a list as "a list of 3", an object as "a mapping",
+ * and undefined as "nothing".
+ */
 export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return `a list of ${value.length}`;
@@ -20,17 +24,23 @@ function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
-/** Text that the user wrote, without quotes, on one line: control characters escaped, long text truncated. */
+/**
+ * Returns text that the user wrote, without quotes and on one line. Control characters are escaped, and long text is
+ * truncated.
+ */
 export function showWritten(text: string): string {
   return escapeControls(shorten(text));
 }
 
-/** A path as one line, `model.block.mlp.factor`: keys that are not plain words are quoted, and long keys are truncated. */
+/**
+ * Returns a path as one line, such as `model.block.mlp.factor`. Keys that are not plain words are quoted, and long keys are
+ * truncated.
+ */
 export function showPath(path: readonly PropertyKey[]): string {
   return path.map(String).map((key) => /^[\w-]+$/.test(key) ? shorten(key) : describeValue(key)).join(".");
 }
 
-/** The value at a path of own keys, or undefined if there is none. */
+/** Returns the value at a path of own keys, or undefined if there is no such value. */
 export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   let value = root;
   for (const key of path) {

@@ -1,9 +1,12 @@
-// Rows of cells as aligned lines of text.
+// Formats rows of cells as aligned lines of text.
 import { maximum } from "./extremes.ts";
 
 /** Alignment of a table's columns. */
 export interface TableOptions {
-  /** Whether a column, from 0, is left-aligned; others are right-aligned. Default: none. */
+  /**
+   * Returns whether the column with this index, from 0, is left-aligned; all others are right-aligned. Default: no column
+   * is left-aligned.
+   */
   readonly left?: (column: number) => boolean;
   /** The minimum width of every column, or a list of minimum widths for the first columns. Default: 0. */
   readonly least?: number | readonly number[];

@@ -1,9 +1,9 @@
-// Makes untrusted text (files, names, logs) safe for a terminal: escapes characters that would move the cursor, or colour,
-// hide or reverse letters.
+// Makes untrusted text (from files, names and logs) safe for a terminal by escaping the characters that would move the
+// cursor, or would colour, hide or reverse letters.
 
 /** Control characters (C0, DEL, C1) and bidirectional controls. */
 const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-/** Maximum length of a message; longer ones are cut in the middle. */
+/** Maximum number of characters in a message; longer messages are cut in the middle. */
 const LONGEST_MESSAGE = 500;
 /** Characters kept at each end of a message that is cut in the middle. */
 const KEPT = 225;
@@ -27,10 +27,13 @@ export function escapeControls(text: string): string {
   return text.replaceAll(CONTROLS, escaped);
 }
 
-/** Maximum length of a table cell, enough for a path. */
+/** Maximum number of characters in a table cell, which is enough for a path. */
 const LONGEST_CELL = 300;
 
-/** A text as a table cell: controls escaped, cut in the middle if longer than 300 characters. */
+/**
+ * Returns a text as a table cell: control characters are escaped, and a text longer than 300 characters is cut in the
+ * middle.
+ */
 export function cellText(text: string): string {
   const cell = escapeControls(text);
   if (cell.length <= LONGEST_CELL) return cell;
@@ -38,7 +41,7 @@ export function cellText(text: string): string {
   return `${cell.slice(0, kept)}...${cell.slice(-kept)}`.toWellFormed();
 }
 
-/** {@link escapeControls} for text of several lines: keeps newlines and tabs. */
+/** Does the same as {@link escapeControls} for text of several lines, in which newlines and tabs are kept. */
 export function escapeText(text: string): string {
   return text.replaceAll(
     CONTROLS,
@@ -47,7 +50,8 @@ export function escapeText(text: string): string {
 }
 
 /**
- * A message on one line, with controls escaped, of at most 500 characters: a longer one is cut in the middle, with a note.
+ * Returns a message as one line of at most 500 characters, with control characters escaped. A longer message is cut in the
+ * middle, where a note says how many characters were left out.
  *
  * @example
  * ```ts

@@ -1,14 +1,17 @@
-// Human-readable sizes, FLOP and times, in the largest unit with a value of at least 1. Used by all tasks and charts.
+// Formats numbers of bytes, numbers of floating-point operations and times for human readers, each in a suitable unit.
 
 const [BYTES, FLOPS] = [
   ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"],
   ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP", "YFLOP"],
 ];
 
-/** A number with about three digits: 9.54, 95.4, 954. */
+/** Formats a number with about three digits, such as 9.54, 95.4 or 954. */
 const short = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
-/** The exponent of `base` in the unit for a value. A value that would be written as 1024.0 MiB takes the next unit, GiB. */
+/**
+ * Returns the exponent n for which `base` to the power n is the unit for a value. A value that would be written as 1024.0
+ * MiB gets the next larger unit, GiB.
+ */
 function powerOf(value: number, base: number, max: number, written: (value: number) => string): number {
   let power = 0;
   while (power < max && Number(written(value / base ** power)) >= base) power++;
@@ -16,7 +19,8 @@ function powerOf(value: number, base: number, max: number, written: (value: numb
 }
 
 /**
- * Bytes in the largest binary unit with a value of at least 1, with one decimal.
+ * Formats a number of bytes in the largest binary unit in which it is at least 1, with one decimal unless the unit is
+ * bytes.
  *
  * @example
  * ```ts
@@ -30,7 +34,8 @@ export function showBytes(bytes: number): string {
 }
 
 /**
- * Floating-point operations in the largest decimal unit with a value of at least 1, with about three digits.
+ * Formats a number of floating-point operations in the largest decimal unit in which it is at least 1, with about three
+ * digits.
  *
  * @example
  * ```ts
@@ -47,7 +52,7 @@ export function showFlops(flops: number): string {
 export interface TimeUnit {
   /** `ms`, `s`, `min`, `h` or `days`. */
   readonly name: string;
-  /** Its length in seconds. */
+  /** The length of the unit in seconds. */
   readonly seconds: number;
 }
 
@@ -59,14 +64,18 @@ const TIMES: readonly TimeUnit[] = [
   { name: "days", seconds: 86400 },
 ];
 
-/** The unit for times up to `seconds`: the largest unit with a value of at least 2; milliseconds below one second. */
+/**
+ * Returns the unit for times up to `seconds`: the largest unit in which `seconds` is at least 2, or milliseconds if it is
+ * below one second.
+ */
 export function timeUnit(seconds: number): TimeUnit {
   if (!(seconds >= 1 && Number.isFinite(seconds))) return TIMES[seconds > 0 && seconds < 1 ? 0 : 1];
   return TIMES.slice(1).findLast((unit) => seconds >= 2 * unit.seconds) ?? TIMES[1];
 }
 
 /**
- * A time in the largest unit from seconds to days with a value of at least 2, else in seconds. Below 10 it has one decimal.
+ * Formats a time in the largest unit from seconds to days in which it is at least 2, otherwise in seconds. A number below
+ * 10, except 0, has one decimal.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Identifies the code of a user's file: the SHA-256 of the file and of all files that it imports, and the names of its other
-// imports, which the hash does not cover. Runs nothing.
+// Identifies the code of a user's file by a SHA-256 of the file and of all files that it imports, and by the names of its
+// other imports, which the hash does not cover. No user code is run.
 import { readWhole } from "./whole_file.ts";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -8,11 +8,12 @@ import { sha256Hex } from "./hash.ts";
 import { importsOf, localFile } from "./import_specifiers.ts";
 import { isHeed, namesHeed } from "./running_heed.ts";
 
-/** The code of a file. */
+/** Identifies the code of a file: its hash, and the imports that the hash does not cover. */
 export interface UserCode {
   /**
-   * SHA-256 in hexadecimal digits: of the file's bytes if it imports no other file, else of a list of the file and all files
-   * that it imports, directly or not, with one line per file: its hash and its path relative to the first.
+   * A SHA-256 in hexadecimal digits. If the file imports no other file, it is the hash of the file's bytes. Otherwise it is
+   * the hash of a list of the file and of all files that it imports, directly or indirectly. Each line of the list has the
+   * hash of a file and its path relative to the folder of the first file.
    */
   readonly sha256: string;
   /** Imports that are not files: `npm:`, `jsr:` and `https:` modules, and imports that are only known at run time. */
@@ -28,7 +29,7 @@ async function readImported(url: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** The imports in a file's text; data files have none. */
+/** Returns the imports in a file's text; a data file has no imports. */
 function importsIn(url: string, bytes: Uint8Array): ReturnType<typeof importsOf> {
   if (/\.[cm]?[jt]sx?$/i.test(url)) return importsOf(new TextDecoder().decode(bytes));
   return { specifiers: [], open: /\.wasm$/i.test(url) ? ["WebAssembly"] : [] };
@@ -61,7 +62,7 @@ export async function readCode(file: string): Promise<UserCode> {
   return { sha256: sha256Hex(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
 }
 
-/** The path of the file `url` relative to the folder of the file `entry`, with slashes on every system. */
+/** Returns the path of the file `url` relative to the folder of the file `entry`, with slashes on every system. */
 function pathFrom(entry: string, url: string): string {
   return relative(dirname(fileURLToPath(entry)), fileURLToPath(url)).split(sep).join("/");
 }

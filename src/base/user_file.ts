@@ -7,7 +7,10 @@ import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
 import { settled } from "./user_promise.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
-/** The code of the files that this process has imported, keyed by URL. It stays in use even if the files change. */
+/**
+ * The code of the files that this process has imported, keyed by URL. The process uses this code even if the files change
+ * later.
+ */
 const imported = new Map<string, UserCode>();
 
 const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
@@ -16,7 +19,10 @@ export function importedCode(file: string): UserCode | undefined {
   return imported.get(urlOf(file));
 }
 
-/** Throws UserError if a file added an enumerable property to every object or array: loops over keys would include it. */
+/**
+ * Throws UserError if a file added an enumerable property to every object or array, because loops over keys would include
+ * that property.
+ */
 function checkPrototypes(): void {
   for (const [name, prototype] of Object.entries({ Object: Object.prototype, Array: Array.prototype })) {
     const [added] = Object.keys(prototype);
@@ -27,8 +33,9 @@ function checkPrototypes(): void {
 }
 
 /**
- * The user's file that threw an error (one that this process has imported, directly or not), from the stack's first line in a
- * file. Undefined for errors that heed threw.
+ * Returns the path of the user's file that threw an error, which is the first file that the error's stack names. If the
+ * stack names no file, it is the first file that this process imported. Returns undefined for errors that heed or the main
+ * script threw, and if this process imported no file.
  */
 export function userFileThatThrew(thrown: unknown): string | undefined {
   const [file] = imported.keys();
@@ -38,7 +45,7 @@ export function userFileThatThrew(thrown: unknown): string | undefined {
   return isUsers ? fileURLToPath(url ?? file) : undefined;
 }
 
-/** Whether an import failed before any code of the module ran: a missing file, a syntax error. */
+/** Returns whether an import failed before any code of the module ran, because a file is missing or has a syntax error. */
 function failedToLoad(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return error instanceof SyntaxError || code === "ERR_MODULE_NOT_FOUND";
@@ -87,7 +94,10 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
-/** The first unknown name that resembles a known name which is missing, and that known name; undefined if there is none. */
+/**
+ * Returns the first entry of `names` that is unknown but resembles a known name which `names` lacks; `near` is that known
+ * name. Returns undefined if there is no such entry.
+ */
 export function misspelling(names: readonly string[], known: readonly string[]) {
   const open = known.filter((name) => !names.includes(name));
   for (const name of names) {
@@ -109,7 +119,7 @@ export function checkKeys(
   );
 }
 
-/** A value that user code returned, in a few words for a message. */
+/** Describes a value that user code returned in a few words, for a message. */
 export function describe(value: unknown): string {
   if (value instanceof Promise) return "a promise";
   if (typeof value === "function") return "a function";

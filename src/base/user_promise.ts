@@ -1,12 +1,16 @@
-// Awaits promises of user code, with a limit, because a promise that is never settled would block forever.
+// Awaits promises of user code with a limit on the idle time, because a promise that is never settled would block forever.
 import process from "node:process";
 import { UserError } from "./errors.ts";
 
-/** Milliseconds between checks; idle milliseconds until waiting ends; fraction of a core's time up to which heed is idle. */
+/**
+ * The number of milliseconds between checks; the number of idle milliseconds after which waiting ends; and the fraction of
+ * one core's time up to which the process counts as idle.
+ */
 const [LOOK_MS, PATIENCE_MS, SOME_WORK] = [250, 5000, 0.02];
 
 /**
- * Awaits what user code returned. Throws UserError if a promise is pending and this process has been idle for 5 seconds.
+ * Awaits the value that user code returned. Throws UserError if it is a promise that is still pending after this process
+ * has been idle for `patience_ms` milliseconds (5 seconds by default).
  */
 export async function settled<T>(promised: T | PromiseLike<T>, patience_ms = PATIENCE_MS): Promise<T> {
   if (typeof (promised as Partial<PromiseLike<T>> | null | undefined)?.then !== "function") return promised;

@@ -2,7 +2,7 @@
 import { UserError } from "./errors.ts";
 import { showBytes } from "./units.ts";
 
-/** What a path is, for messages, if it is neither a file nor a folder; undefined if it is. */
+/** Returns what a path is, for messages, if it is neither a file nor a folder; undefined for a file or a folder. */
 function specialKind({ isFile, isDirectory, isFifo, isSocket }: Deno.FileInfo): string | undefined {
   if (isFile || isDirectory) return undefined;
   return isFifo ? "a pipe" : isSocket ? "a socket" : "a device";
@@ -16,7 +16,7 @@ export async function refuseEndless(path: string | URL): Promise<void> {
   if (kind !== undefined) throw refusal(`${path}`, kind);
 }
 
-/** {@link refuseEndless}, synchronous. */
+/** The synchronous version of {@link refuseEndless}. */
 export function refuseEndlessSync(path: string | URL): void {
   const kind = specialKind(Deno.statSync(path));
   if (kind !== undefined) throw refusal(`${path}`, kind);
@@ -26,8 +26,9 @@ export function refuseEndlessSync(path: string | URL): void {
 const UNSIZED_BYTES = 2 ** 24;
 
 /**
- * All bytes of a file, up to its size when opened, in a buffer with room for one more byte. Throws UserError if it is a pipe, a
- * socket or a device, or does not fit into memory; rethrows errors of the system unchanged.
+ * Returns all bytes of a file, up to the size that it had when it was opened, in a buffer with room for one more byte.
+ * Throws UserError if the path is a pipe, a socket or a device, or if the file does not fit into memory; rethrows errors of
+ * the system unchanged.
  */
 export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuffer>> {
   await refuseEndless(path);
@@ -48,10 +49,10 @@ export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuf
   return size === 0 ? bytes.slice(0, length) : bytes.subarray(0, length);
 }
 
-/** {@link readWhole} as text; invalid UTF-8 becomes U+FFFD. */
+/** Reads a file (see {@link readWhole}) and returns it as text; invalid UTF-8 becomes U+FFFD. */
 export const readWholeText = async (path: string | URL): Promise<string> =>
   new TextDecoder().decode(await readWhole(path));
 
-/** The names in a folder, sorted; throws the system's error if it cannot be read. */
+/** Returns the sorted names of the entries of a folder; throws the system's error if the folder cannot be read. */
 export const namesIn = async (folder: string): Promise<string[]> =>
   (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();

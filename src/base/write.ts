@@ -1,9 +1,9 @@
-// Writes that are always complete, even if another program has made the pipe or terminal non-blocking.
+// Functions that write all bytes to an output, even if another program has made the pipe or terminal non-blocking.
 
 const SLEEPER = new Int32Array(new SharedArrayBuffer(4));
 const LONGEST_WAIT_MS = 32;
 
-/** Calls `write` until it no longer fails for lack of room in a pipe or terminal. */
+/** Calls `write` until it no longer fails because a pipe or terminal is full. */
 function whenRoom(write: () => number): number {
   for (let wait = 1;; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
     try {
@@ -28,13 +28,13 @@ interface Output {
   writeSync(bytes: Uint8Array): number;
 }
 
-/** The progress line on the terminal, and whether the other text on it ends in the middle of a line. */
+/** The progress line that the terminal shows, and whether other text on the terminal ends in the middle of a line. */
 const terminal = { status: "", midLine: false };
 
 /**
- * Shows a progress line on the terminal of standard error, in place of the previous one; it must be narrower than the terminal
- * and free of control characters. Other text erases it first; an empty line erases it. Shows nothing while other text ends in
- * the middle of a line.
+ * Shows a progress line on the terminal of standard error, in place of the previous progress line. The line must be
+ * narrower than the terminal and free of control characters; an empty line only erases the previous one. The progress line
+ * is also erased before other text is written. Nothing is shown while other text ends in the middle of a line.
  */
 export function showStatus(line: string): void {
   if (line === terminal.status || terminal.midLine) return;
@@ -59,12 +59,15 @@ export function writeWhole(file: Output, bytes: Uint8Array): void {
 }
 
 const NEWLINE = 10;
-/** Maximum bytes of a piece without a newline, one less than Deno's buffer of standard output. */
+/** Maximum number of bytes in a piece without a newline, one less than the size of Deno's buffer for standard output. */
 const HELD_BYTES = 1023;
-/** Maximum bytes that a pipe writes atomically (PIPE_BUF). */
+/** Maximum number of bytes that are written atomically to a pipe (PIPE_BUF). */
 const PIPE_BYTES = Deno.build.os === "darwin" ? 512 : 4096;
 
-/** End of the next piece: after the last newline within `atomic` bytes, else before the next newline or at a full buffer. */
+/**
+ * Returns the end of the next piece to write, which is after the last newline within the next `atomic` bytes. If there is
+ * no such newline, it is before the next newline or after `HELD_BYTES` bytes, whichever comes first.
+ */
 function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
   const last = bytes.subarray(from, from + atomic).lastIndexOf(NEWLINE);
   if (last >= 0) return from + last + 1;
@@ -75,10 +78,10 @@ function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
 /**
  * Writes bytes to standard output, each exactly once.
  *
- * Deno buffers bytes after the last newline, and bytes of lines that the system did not accept. If flushing the buffer
- * fails, the call fails without saying whether its bytes were accepted. This is known for two kinds of pieces: lines that
- * the system writes atomically were not accepted; a piece without a newline that is shorter than the buffer was accepted. A
- * call without bytes flushes the buffer.
+ * Deno buffers the bytes after the last newline, and the bytes of lines that the system did not accept. If Deno cannot
+ * flush this buffer, a call of `writeSync` fails without saying whether the bytes passed to it were accepted. The answer is
+ * known for two kinds of pieces: lines that the system writes atomically were not accepted; a piece without a newline that
+ * is shorter than the buffer was accepted. A call of `writeSync` without bytes flushes the buffer.
  */
 export function writeStdoutWhole(bytes: Uint8Array): void {
   makeWay("stdout", bytes);
@@ -99,7 +102,8 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
 }
 
 /**
- * Writes all of a text to standard error. If the reader has closed it, drops the text, because a training run must continue.
+ * Writes all of a text to standard error. If the reader has closed standard error, the text is dropped, because a training
+ * run must continue.
  *
  * @example
  * ```ts

@@ -1,4 +1,5 @@
-// Grouped bars with 95% intervals as SVG documents, to compare single values, such as those of layers and heads or of methods.
+// Draws charts of grouped bars with 95% intervals as SVG documents. They compare single values, such as one value per layer
+// and head, or one per method.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import {
@@ -21,15 +22,18 @@ import { countUp, labelWithGap, lineHeight } from "./sheet_text.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 import { linearTicks, roundEnds, within } from "./ticks.ts";
 
-/** The bars of one colour, one per group. */
+/** A series of bars in one colour, with one bar per group. */
 export interface BarSeries {
-  /** Its name in the legend. */
+  /** The name of the series in the legend. */
   name: string;
-  /** Its value in each group; a value that is not finite is drawn as a cross. */
+  /** The value of the series in each group; a value that is not finite is drawn as a cross. */
   values: readonly number[];
   /** Half widths of the intervals, in the unit of the values; those that are 0 or not finite are not drawn. */
   intervals?: readonly number[];
-  /** Default: the next of {@link CHART_COLOURS}, at half strength from the ninth series on. */
+  /**
+   * The colour of the bars. Default: the next of {@link CHART_COLOURS}, which are mixed half with white for the ninth to
+   * the sixteenth series.
+   */
   colour?: string;
 }
 
@@ -62,7 +66,7 @@ function intervalOf({ y }: BarChart, { values, intervals }: BarSeries, i: number
   return within([values[i] - intervals![i], values[i] + intervals![i]], y.limits);
 }
 
-/** Draws the intervals over the bars, and a cross for each missing value. */
+/** Returns a plugin that draws the intervals over the bars, and a cross for each missing value. */
 function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
   return {
     id: "whiskers",
@@ -83,7 +87,7 @@ function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
             context.moveTo(x - side, end);
             context.lineTo(x + side, end);
           }
-          // On a white outline, so that the interval is visible in a dark bar.
+          // The interval is drawn on a white outline, so that it is visible in a dark bar.
           for (const [colour, width] of [["#ffffff", 3], [TEXT_COLOUR, 1.25]] as const) {
             [context.strokeStyle, context.lineWidth] = [colour, width];
             context.stroke();
@@ -96,7 +100,7 @@ function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
 
 const barWidth = (bar: unknown): number => (bar as { width?: number }).width ?? WHISKER_WIDTH;
 
-/** All numbers that the vertical axis has to include: 0, the values and the ends of their intervals. */
+/** Returns all numbers that the vertical axis has to include: 0, the values and the ends of their intervals. */
 function heights(chart: BarChart): number[] {
   return [
     0,
@@ -118,10 +122,13 @@ function legendOf({ series, interval = "95% interval" }: BarChart, colours: read
   return entries;
 }
 
-/** In pixels: width of axis and margins, minimum width of a group for horizontal names, maximum line length of rotated names. */
+/**
+ * Three sizes in pixels: the width of the axis and the margins, the minimum width of a group for horizontal names, and the
+ * maximum line length of rotated names.
+ */
 const [ASIDE, LEAST_LEVEL, LONGEST_TURNED] = [90, 80, 220];
 
-/** The lines of the name below each group: horizontal if the groups are wide enough, otherwise rotated. */
+/** Breaks the name below each group into lines. The names are horizontal if the groups are wide enough, otherwise rotated. */
 function groupLabels(groups: readonly string[], width: number) {
   const each = (width - ASIDE) / Math.max(1, groups.length);
   const font = parseFont(`${TEXT_SIZE}px sans-serif`);
@@ -194,8 +201,8 @@ function scalesOf(chart: BarChart, measure: Measure, groups: ReturnType<typeof g
 }
 
 /**
- * A chart of grouped bars as an SVG document with real text. Intervals are whiskers over the bars, cut at the limits of
- * the axis and named in the legend. Equal charts give equal bytes.
+ * Returns a chart of grouped bars as an SVG document with real text. Intervals are whiskers over the bars, cut at the
+ * limits of the axis and named in the legend. Equal charts give equal bytes.
  *
  * @throws Error if a series does not have one value per group
  *

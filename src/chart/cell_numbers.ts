@@ -1,11 +1,11 @@
-// The numbers in the cells of a heat map: as many digits as distinguish them and fit in a cell.
+// Formats the numbers in the cells of a heat map, with as many digits as are needed to distinguish them and fit in a cell.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { isFlat, largestOf } from "./ticks.ts";
 
 const [MOST_DIGITS, DIGITS] = [7, 3];
 
-/** The decimal exponent of a number: 0 for 3.4, -2 for 0.034. */
+/** Returns the decimal exponent of a positive number: 0 for 3.4, -2 for 0.034. */
 const placeOf = (value: number): number => Math.floor(Math.log10(value));
 
 /** Formats a number with `decimals` decimals, or with two significant digits if `decimals` would show fewer. */
@@ -22,9 +22,9 @@ function written(value: number, decimals: number, digits: number): string {
 }
 
 /**
- * The format of finite numbers in cells: three significant digits of the largest, or up to seven if that shows two digits of
- * the difference between minimum and maximum. A number that does not fit gets fewer digits, down to one. Only 0 is written
- * as 0. Undefined if some number does not fit.
+ * Returns a function that formats the finite numbers in the cells. It shows three significant digits of the largest number,
+ * or up to seven if these show two digits of the difference between minimum and maximum. A number that does not fit gets
+ * fewer digits, down to one. Only 0 is written as 0. Returns undefined if some number does not fit with one digit.
  */
 export function cellFormat(
   values: readonly number[],

@@ -1,7 +1,7 @@
 // The colours of heat maps. Values of one sign go from pale yellow-green through green to navy, darker for larger values.
-// Values of both signs are blue below 0, light grey at 0 and red above, equally dark at equal distances from 0. Lightness
-// (CIE L*) falls in equal steps, so equal differences look equal and a greyscale print keeps the order of each side. White
-// is reserved for blank cells.
+// If values have both signs, colours are blue below 0, light grey at 0 and red above 0, and equally dark at equal distances
+// from 0. Lightness (CIE L*) falls in equal steps, so equal differences look equal and a greyscale print keeps the order of
+// each side. White is reserved for blank cells.
 
 import { num } from "./sheet_text.ts";
 import { shareOf } from "./ticks.ts";
@@ -22,7 +22,7 @@ const bytesOf = (colour: string): Rgb =>
 const hexOf = (rgb: Rgb): string =>
   `#${rgb.map((byte) => Math.round(byte).toString(16).padStart(2, "0")).join("")}`;
 
-/** CIE L* of a colour `#rrggbb`: 0 is black, 100 is white. */
+/** Returns the lightness (CIE L*) of a colour `#rrggbb`, from 0 for black to 100 for white. */
 export function lightness(colour: string): number {
   const [r, g, b] = bytesOf(colour).map((byte) => {
     const value = byte / 255;
@@ -32,7 +32,10 @@ export function lightness(colour: string): number {
   return y > 216 / 24389 ? 116 * Math.cbrt(y) - 16 : y * 24389 / 27;
 }
 
-/** Interpolates between anchors and picks for each level the colour whose lightness is closest to the target. */
+/**
+ * Interpolates between the anchors and returns `count` colours: for each level, the colour whose lightness is closest to
+ * that level's target. The targets fall in equal steps to `dark`.
+ */
 function levels(anchors: readonly string[], count: number, dark: number): string[] {
   const path: { colour: string; light: number }[] = [];
   for (let piece = 0; piece + 1 < anchors.length; piece++) {
@@ -52,7 +55,10 @@ function levels(anchors: readonly string[], count: number, dark: number): string
 /** The colours of a heat map from the smallest value to the largest. */
 export const HEAT_COLOURS: readonly string[] = levels(ANCHORS, LEVELS, lightness(ANCHORS.at(-1)!));
 
-/** The lightness of both ends of {@link SIGNED_COLOURS}: the darkest that both the blue and the red scale reach. */
+/**
+ * The lightness of both ends of {@link SIGNED_COLOURS}, which is the lowest lightness that both the blue and the red scale
+ * reach.
+ */
 const SIGNED_DARK = Math.max(lightness(BELOW.at(-1)!), lightness(ABOVE.at(-1)!));
 
 /** The colours of a diverging heat map, with 0 in the middle. */
@@ -61,14 +67,20 @@ export const SIGNED_COLOURS: readonly string[] = [
   ...levels(ABOVE, LEVELS / 2 + 1, SIGNED_DARK).slice(1),
 ];
 
-/** The index of a value's colour on a scale from `low` to `high`; values outside get the colour of the nearer end. */
+/**
+ * Returns the index of a value's colour on a scale from `low` to `high`; a value outside the scale gets the colour of the
+ * nearer end.
+ */
 export function heatLevel(value: number, low: number, high: number, levels = LEVELS): number {
   return Math.min(levels - 1, Math.max(0, Math.floor(shareOf(value, low, high) * levels)));
 }
 
 export type ColourScale = ReturnType<typeof colourScale>;
 
-/** A scale from `low` to `high`; if `signed`, from -m to m, with m the larger of their magnitudes, so that 0 is grey. */
+/**
+ * Returns a scale from `low` to `high`. If `signed`, the scale goes from -m to m, where m is the larger of the magnitudes
+ * of `low` and `high`, so that 0 is grey.
+ */
 export function colourScale(low: number, high: number, signed = low < 0) {
   if (!signed) return { low, high, colours: HEAT_COLOURS };
   const largest = Math.max(Math.abs(low), Math.abs(high)) || 1;
@@ -78,13 +90,16 @@ export function colourScale(low: number, high: number, signed = low < 0) {
 export const colourOf = (value: number, { low, high, colours }: ColourScale): string =>
   colours[heatLevel(value, low, high, colours.length)];
 
-/** The hatch pattern for cells without a number, to be defined once per document. */
+/** Returns the definition of the hatch pattern for cells without a number; each document must contain it once. */
 export const hatchPattern = (id: string): string =>
   `<defs><pattern id="${id}" width="5" height="5" patternUnits="userSpaceOnUse" ` +
   `patternTransform="rotate(45)"><rect width="5" height="5" fill="#eeeeee"/>` +
   `<rect width="1.5" height="5" fill="#999999"/></pattern></defs>`;
 
-/** Hatches the cells of a path from {@link cellPaths}, in pixel coordinates, so that the pattern does not scale with them. */
+/**
+ * Returns the hatched cells of a path from {@link cellPaths}. They are in pixel coordinates, so that the pattern does not
+ * scale with the cells.
+ */
 export function hatchedCells(
   path: string,
   at: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
@@ -100,8 +115,9 @@ export function hatchedCells(
 export type Blank = (row: number, column: number) => boolean;
 
 /**
- * The cells of a matrix as one SVG path per colour, in the order of the scale. Each path consists of strokes of height 1, one
- * for adjacent cells of the same colour. The path of values that are not finite has the key -1; blank cells are in no path.
+ * Returns the cells of a matrix as one SVG path per colour, in the order of the scale. The keys are the indices of the
+ * colours. Each path consists of strokes of height 1, one for adjacent cells of the same colour. The path of values that
+ * are not finite has the key -1; blank cells are in no path.
  */
 export function cellPaths(
   values: readonly ArrayLike<number>[],

@@ -1,4 +1,4 @@
-// Shared by all charts: the SVG document, fonts and colours, line breaking, and unique ids.
+// What all charts share: the SVG document, fonts and colours, line breaking, and unique ids.
 
 import { hash32 } from "../base/random.ts";
 import { escapeXml } from "./svg_context.ts";
@@ -19,7 +19,10 @@ export const CHART_COLOURS: readonly string[] = [
   "#3b0f6e",
 ];
 
-/** The colour of the bars with this index: the eight colours, then the same mixed half with white, then all 16 again. */
+/**
+ * Returns the colour of the bars with this index, from 0: first the eight colours, then the same colours mixed half with
+ * white, then all 16 again.
+ */
 export function barColour(index: number): string {
   const colour = CHART_COLOURS[index % CHART_COLOURS.length];
   if (Math.floor(index / CHART_COLOURS.length) % 2 === 0) return colour;
@@ -38,7 +41,10 @@ const DASHES: readonly (readonly number[])[] = [[], [2, 2], [9, 2, 2, 2]];
 /** The number of distinct line styles. */
 export const LINE_STYLES: number = CHART_COLOURS.length * DASHES.length;
 
-/** The style of the line with this index: the eight colours solid, then dotted, then dash-dotted, then all 24 again. */
+/**
+ * Returns the style of the line with this index, from 0: first the eight colours as solid lines, then as dotted lines, then
+ * as dash-dotted lines, then all 24 styles again.
+ */
 export function lineStyle(index: number): LineStyle {
   const dash = DASHES[Math.floor(index / CHART_COLOURS.length) % DASHES.length];
   return { colour: CHART_COLOURS[index % CHART_COLOURS.length], dash };
@@ -54,7 +60,10 @@ export const AXIS_COLOUR = "#777777";
 export const TITLE_SIZE = 15;
 export const TEXT_SIZE = 12;
 
-/** Where a long word, such as a run's name, may be broken: after punctuation, but not inside a number. */
+/**
+ * Matches the positions at which a long word, such as a run's name, may be broken: after punctuation, but not inside a
+ * number.
+ */
 const JOINTS = /(?<=[-_.\/,:;=+→|␣])(?![-_.\/,:;=+→|␣\d])/;
 
 /**
@@ -86,7 +95,10 @@ export function wrap(
   return lines;
 }
 
-/** FNV-1a in hexadecimal: a hash for ids, which differ between the charts of a page but are the same in every run. */
+/**
+ * Returns the FNV-1a hash of a text in hexadecimal. It makes ids that differ between the charts of a page but are the same
+ * every time a chart is drawn.
+ */
 export const fingerprint = (text: string): string => hash32(text).toString(16).padStart(8, "0");
 
 export function svgDocument(width: number, height: number, title: string, elements: string): string {

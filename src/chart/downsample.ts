@@ -1,9 +1,10 @@
-// Downsampling of lines with more points than pixels, such that spikes stay visible.
+// Downsamples lines that have more points than pixels, in such a way that spikes stay visible.
 
 /**
- * At most `n` of the points, in order. Keeps the first and last point and, in each of equally long segments, the points
- * with the smallest and the largest y; if some y is not finite, also the first such point of a segment, so that a
- * broken line stays broken. Lines of n points or fewer are returned unchanged.
+ * Returns at most `n` of the points, in order. It keeps the first and the last point. It also divides the line into equally
+ * long segments and keeps the points with the smallest and the largest y of each segment. If some y is not finite, it also
+ * keeps the first such point of each segment, so that a broken line stays broken. Lines of n points or fewer are returned
+ * unchanged.
  *
  * @param points (x, y) in the order of the line
  * @param n at least 5
@@ -42,11 +43,14 @@ export function thin<P extends readonly [number, number]>(points: readonly P[], 
 export interface Thinner<T> {
   /** Adds the next item of the line. */
   add(item: T): void;
-  /** The items kept so far, in order. */
+  /** Returns the items kept so far, in order. */
   items(): T[];
 }
 
-/** The items kept of a segment, each with its index: the smallest, the largest and the first that is not finite. */
+/**
+ * An item that is kept, with its index in the line. A segment keeps the smallest item, the largest item and the first item
+ * that is not finite.
+ */
 type Kept<T> = { at: number; y: number; item: T };
 type Stretch<T> = { least?: Kept<T>; greatest?: Kept<T>; broken?: Kept<T> };
 
@@ -61,10 +65,10 @@ function join<T>(a: Stretch<T>, b: Stretch<T>): Stretch<T> {
 }
 
 /**
- * Like `thin`, for a line too long for memory: keeps at most 3 n + 2 items, in constant memory. The line is
- * divided into equally long segments, whose length doubles when there would be more than n. Keeps the ends of the line and,
- * of each segment, the items with the smallest and the largest y and the first whose y is not finite. If there are at
- * most n items, all are kept.
+ * Does the same as `thin` for a line that is too long for memory: keeps at most 3 n + 2 items, in constant memory. The line
+ * is divided into equally long segments, whose length doubles when there would be more than n segments. The ends of the
+ * line are kept and, in each segment, the items with the smallest and the largest y and the first whose y is not finite. If
+ * there are at most n items, all are kept.
  *
  * @param n number of segments, even and at least 2
  * @param y returns an item's position on the vertical axis

@@ -1,5 +1,5 @@
-// The common Chart.js options of heed's charts: no animation, no events, one font, a title and a legend above the plot,
-// axes with few, round ticks over the full range of float64.
+// The common Chart.js options of heed's charts: no animation, no events, one font, a title and a legend above the plot, and
+// axes with a few ticks at round values, for data anywhere in the range of float64.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { Chart, type ChartConfiguration, type ChartItem, type ScaleOptionsByType } from "./chart_js.ts";
@@ -25,7 +25,10 @@ export interface ChartAxis {
   label: string;
   /** Whether the axis is logarithmic, in base 10; values that are not positive are then left out. Default: false. */
   log?: boolean;
-  /** The range of possible values, such as 0 to 1 for a probability: axis and intervals end there. Default: none. */
+  /**
+   * The range of possible values, such as 0 to 1 for a probability: the axis and the error bars (confidence intervals) are
+   * cut off at its ends. Default: none.
+   */
   limits?: readonly [low: number, high: number];
 }
 
@@ -36,11 +39,14 @@ export interface BuiltScale {
   ticks: { value: number; label?: string | string[] }[];
 }
 
-/** Maps values to numbers for Chart.js, which fails at 1e-320 and 1e308: to their logarithms, or divided by a power of ten. */
+/**
+ * Maps values to numbers that Chart.js can draw (it fails at 1e-320 and 1e308): takes their logarithms, or divides them by
+ * a power of ten.
+ */
 export interface Measure {
-  /** The number to draw for a value; NaN if the axis cannot show it. */
+  /** Returns the number to draw for a value; NaN if the axis cannot show the value. */
   readonly drawn: (value: number) => number;
-  /** The inverse of `drawn`. */
+  /** The inverse function of `drawn`. */
   readonly value: (drawn: number) => number;
 }
 
@@ -52,7 +58,7 @@ export function measureOf({ log }: ChartAxis, values: Iterable<number>): Measure
   return { drawn: (value) => value / unit, value: (drawn) => drawn * unit };
 }
 
-/** The ends of a logarithmic axis as exponents, with a margin unless the axis is `fitted` to the data. */
+/** Returns the ends of a logarithmic axis as exponents of 10, with a margin unless the axis is `fitted` to the data. */
 function logEnds(values: readonly number[], fitted: boolean): [low: number, high: number] {
   const [low, high] = [minimum(values), maximum(values)];
   if (low > high) return [0, 1];
@@ -125,7 +131,10 @@ export function axisOptions(axis: ChartAxis, { direction, position, ends, measur
   };
 }
 
-/** A linear axis from the lowest value (or 0 if that is close) to the highest; around a single integer, to its neighbours. */
+/**
+ * Returns the options of a linear axis that runs from the lowest value (or from 0 if that is close) to the highest; if all
+ * values are the same integer n, the axis runs from n - 1 to n + 1.
+ */
 export function fittedTo([low, high]: readonly [number, number], integers: boolean) {
   if (low > high || (low === high && !integers)) return {};
   const afterBuildTicks = (scale: BuiltScale) =>
@@ -137,14 +146,14 @@ export function fittedTo([low, high]: readonly [number, number], integers: boole
 const PADDING = { left: 8, right: 14, top: 4, bottom: 6 };
 const titleLines = (title: string, width: number): string[] => wrap(title, width - 40);
 
-/** Extra height in pixels for a title of more than two lines and a legend of more than two rows. */
+/** Returns the extra height in pixels for a title of more than two lines and a legend of more than two rows. */
 export function moreHeight(title: string, legend: readonly LegendEntry[], width: number): number {
   const rows = legendHeight(legend, width - PADDING.left - PADDING.right);
   const lines = titleLines(title, width).length;
   return Math.max(0, rows - 58) + Math.max(0, lines - 2) * lineHeight(TITLE_SIZE);
 }
 
-/** The Chart.js options of a chart with this title, width and scales. */
+/** Returns the Chart.js options of a chart with this title, width and scales. */
 export function frameOptions(title: string, width: number, scales: Readonly<Record<string, unknown>>) {
   return {
     animation: false as const,
@@ -167,7 +176,7 @@ export function frameOptions(title: string, width: number, scales: Readonly<Reco
   };
 }
 
-/** Draws a chart with Chart.js into an SVG document; its ids are derived from `title` and `shown`. */
+/** Draws a chart with Chart.js into an SVG document; the ids in the document are derived from `title` and `shown`. */
 export function drawChart<Kind extends "line" | "bar">(
   configuration: ChartConfiguration<Kind>,
   { title, width, height, shown }: { title: string; width: number; height: number; shown: unknown },

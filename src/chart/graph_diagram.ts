@@ -1,5 +1,5 @@
-// Diagrams of graphs: operations as boxes from top to bottom, with the shapes of tensors on the edges between them.
-// dagre computes the layout; all text is real text and does not overlap.
+// Draws diagrams of graphs: the operations are boxes from top to bottom, and the edges between the boxes are labelled with
+// the shapes of tensors. dagre computes the layout; all text is real text and does not overlap.
 import { maximum } from "../base/extremes.ts";
 import dagre from "./dagre.ts";
 import { elementwiseOp } from "../../kernels/elementwise/op.ts";
@@ -24,7 +24,7 @@ interface Box {
   readonly kind: "operation" | "input" | "output";
   /** The operation, in bold. */
   readonly title: string;
-  /** Lines below the title: the parameters that the operation reads. */
+  /** The lines below the title, which are the parameters and constants that the operation reads. */
   readonly lines: readonly string[];
 }
 
@@ -49,7 +49,7 @@ function unfolded(x: Tensor): Tensor {
   return x.node.op.role === "view" ? unfolded(x.node.inputs[0]) : x;
 }
 
-/** The tensor in a chain of views whose shape has the most dimensions, [B, T, H, d] rather than [B T, H d]. */
+/** Returns the tensor in a chain of views whose shape has the most dimensions, such as [B, T, H, d] rather than [B T, H d]. */
 function mostDetailed(x: Tensor): Tensor {
   if (x.node.op.role !== "view") return x;
   const before = mostDetailed(x.node.inputs[0]);
@@ -64,7 +64,10 @@ interface Attributes {
   readonly value?: unknown;
 }
 
-/** The title of an operation: its kind with activation and fused addition; an element-wise operation is shown by its name. */
+/**
+ * Returns the title of an operation. It has the kind of the operation, the activation and whether an addition is fused; the
+ * title of an element-wise operation, an input or a state is its name.
+ */
 function titleOf({ op, attrs }: Node): string {
   const { name, activation, addend } = (attrs ?? {}) as Attributes;
   if (op === elementwiseOp && typeof name === "string") return name;
@@ -75,7 +78,7 @@ function titleOf({ op, attrs }: Node): string {
   return kind.join(" ") + (addend === true ? " + add" : "");
 }
 
-/** The text of a leaf: the last part of a parameter's name and its shape, or the value of a constant. */
+/** Returns the text of a leaf: the last part of a parameter's name and its shape, or the value of a constant. */
 function leafText(x: Tensor): string {
   const { op, attrs } = unfolded(x).node;
   const { name, value } = attrs as Attributes;
@@ -83,7 +86,7 @@ function leafText(x: Tensor): string {
   return `${op.role === "state" ? String(name).split(".").at(-1) : "table"} ${shapeText(x)}`;
 }
 
-/** The boxes and edges of a graph, in the order in which the nodes were created. */
+/** Returns the boxes and edges of a graph, in the order in which the nodes were created. */
 function contents(outputs: Readonly<Record<string, Tensor>>, apart: boolean) {
   const folded = (x: Tensor) => !apart && isLeaf(unfolded(x).node.op);
   const boxes: Box[] = [];
@@ -118,7 +121,10 @@ interface Placed {
   readonly y: number;
 }
 
-/** Whether, from left to right, more pairs of boxes in one row are in reverse order of creation than in order of creation. */
+/**
+ * Returns whether most pairs of boxes in the same row are, from left to right, in the reverse of the order in which they
+ * were created.
+ */
 function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean {
   let reversed = 0;
   boxes.forEach(({ id }, n) => {
@@ -151,7 +157,8 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   });
   dagre.layout(graph);
   const width = Number(graph.graph().width);
-  // Queries, keys and values are in order of creation from left to right.
+  // The layout is mirrored if it is reversed, so that queries, keys and values are from left to right in the order of
+  // creation.
   const reversed = isReversed(boxes, (id) => graph.node(id) as Placed);
   const flip = ({ x, y }: Placed): Placed => ({ x: reversed ? width - x : x, y });
   return {
@@ -168,7 +175,10 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   };
 }
 
-/** A smooth line through points: straight to the middle of each segment, curved around the corners. */
+/**
+ * Returns a smooth line along points, which is straight to the middle of the first segment and from the middle of the last
+ * one, and curved around the corners.
+ */
 function curve(points: readonly Placed[]): string {
   const at = ({ x, y }: Placed) => `${num(x)},${num(y)}`;
   const middle = (a: Placed, b: Placed) => at({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
@@ -193,7 +203,7 @@ function drawBox({ kind, title, lines, at, width, height }: ReturnType<typeof la
   ].join("\n");
 }
 
-/** The label of an edge, on a white background that hides the line. */
+/** Draws the label of an edge on a white background, which hides the line. */
 function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][number]): string {
   const height = LABEL_SIZE + 4;
   return `<rect x="${num(at.x - width / 2)}" y="${num(at.y - height / 2)}" width="${num(width)}" ` +
@@ -201,9 +211,10 @@ function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][numb
 }
 
 /**
- * A diagram of a graph as an SVG document: a box for each operation with its name and the last part of its path, an
- * arrow for each tensor labelled with its shape, inputs at the top, outputs at the bottom. Views are folded into
- * the arrows, parameters and constants into the boxes that read them. The same graph gives the same document.
+ * Returns a diagram of a graph as an SVG document. Each operation is a box with the operation's name and the last part of
+ * its path, and each tensor is an arrow labelled with the tensor's shape. Inputs are at the top, outputs at the bottom.
+ * Views are folded into the arrows. Parameters and constants are folded into the boxes that read them. The same graph gives
+ * the same document.
  *
  * @param outputs the outputs of the graph by name; those of a list are named by their index
  *

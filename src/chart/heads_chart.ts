@@ -1,4 +1,5 @@
-// Charts that compare the heads of a run: sheets over the steps, and layer-by-head maps of the last step.
+// Charts that compare the heads of a run: sheets of lines over the steps, and maps of the last step with one cell per layer
+// and head.
 
 import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
 import type { LogRecord } from "../log/records.ts";
@@ -22,7 +23,7 @@ export function headLines() {
   let [first, last] = [NaN, 0];
   const layers = () => ascending(lines.keys());
   const heads = () => ascending([...lines.values()].flatMap((byHead) => [...byHead.keys()]));
-  /** The value of a head at the last step, NaN if it has none. */
+  /** Returns the value of a head at the last step, or NaN if the head has no value there. */
   const lastOf = (layer: number, head: number) => values.get(`${layer} ${head}`) ?? NaN;
   return {
     add(layer: number, head: number, step: number, value: number): void {
@@ -32,11 +33,11 @@ export function headLines() {
       const byHead = lines.getOrInsertComputed(layer, () => new Map());
       byHead.getOrInsertComputed(head, () => thinner(STRETCHES, ([, y]) => y)).add([step, value]);
     },
-    /** The last step that was added, 0 if there is none. */
+    /** The last step that was added, or 0 if there is none. */
     get last() {
       return last;
     },
-    /** Whether there is more than one step. */
+    /** Whether more than one step was added. */
     get moves() {
       return last !== first;
     },
@@ -56,7 +57,7 @@ export function headLines() {
           })),
         })),
       }),
-    /** A heat map of the last values, with a diverging scale if `signed`. */
+    /** Returns a heat map of the last values, with a diverging scale if `signed`. */
     map: (title: string, label: string, signed?: boolean) =>
       heatMap({
         title,
@@ -77,8 +78,9 @@ const CHARTED = Object.entries(ATTENTION_TABLE)
   .sort((a, b) => a.place - b.place);
 
 /**
- * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass a sheet of lines over the steps
- * (`heads_entropy.svg`) and a layer-by-head map of the last step (`heads_entropy_last.svg`).
+ * Returns charts of the heads, drawn from `stat` records of attention patterns. For each of entropy, sink and row mass,
+ * there is a sheet of lines over the steps (`heads_entropy.svg`) and a map of the last step with one cell per layer and
+ * head (`heads_entropy_last.svg`).
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// The layout of a heat map: the positions of the matrix, its labels and its colour bar.
+// Computes the layout of a heat map: the positions of the matrix, the labels and the colour bar.
 
 import { maximum } from "../base/extremes.ts";
 import type { ColourScale } from "./colour_scale.ts";
@@ -36,20 +36,25 @@ export interface HeatMap {
 const SPAN = 560;
 const LARGEST_CELL = 52;
 const LEAST_WIDTH = 440;
-/** In pixels: maximum line length of labels, minimum room for a title along a side, maximum line length of titles at the bar. */
+/**
+ * Three lengths in pixels: the maximum line length of labels, the minimum room for a title along a side, and the maximum
+ * line length of a horizontal title beside the colour bar.
+ */
 const [LONGEST_LABEL, LEAST_SIDE, BESIDE_BAR] = [200, 120, 150];
 /** Widths in pixels of the margin, of the gap between elements, and of the colour bar. */
 export const [MARGIN, GAP, BAR_WIDTH] = [12, 6, 14];
 /** The legend of hatched cells below the colour bar. */
 export const NO_VALUE = "no value";
 
-/** A label with visible blanks, in at most `most` lines; longer labels are shortened in the middle. */
+/** Returns the lines of a label with visible blanks. A label that needs more than `most` lines is shortened in the middle. */
 function labelLines(label: string, most: number): string[] {
   const lines = (shown: string) => wrap(shown, LONGEST_LABEL, { size: LABEL_SIZE, bold: false });
   return lines(shortened(withBlanks(label), (shown) => lines(shown).length <= most));
 }
 
-/** The smallest k of 1, 2, 5, 10, 20, ... for which every k-th label is at least `least` pixels from the next. */
+/**
+ * Returns the smallest k of 1, 2, 5, 10, 20, ... for which labels that are k cells apart are at least `least` pixels apart.
+ */
 function everyKth(count: number, cell: number, least: number): number {
   for (let power = 1;; power *= 10) {
     for (const digit of [1, 2, 5]) {
@@ -64,13 +69,19 @@ const linesOf = (text: string, width: number): string[] =>
 const longest = (lines: readonly string[], size = LABEL_SIZE): number =>
   maximum(lines.map(labelWidth), 0) * size / LABEL_SIZE;
 
-/** A text to place beside an element, with its width and height in pixels; `turned`: rotated to read upwards. */
+/**
+ * Returns a text to place beside an element, with the text's width and height in pixels. If `turned`, the text is rotated
+ * to read upwards.
+ */
 function setBeside(lines: readonly string[], turned: boolean) {
   const [along, across] = [longest(lines, TEXT_SIZE), lines.length * lineHeight(TEXT_SIZE)];
   return { lines, turned, width: turned ? across : along, height: turned ? along : across };
 }
 
-/** A title beside an element of height `height` in pixels: rotated, or horizontal if it would take more than two lines. */
+/**
+ * Returns a title to place beside an element that is `height` pixels high. The title is rotated, or horizontal if the
+ * rotated title would take more than two lines.
+ */
 function besideBar(title: string, height: number) {
   const turned = linesOf(title, Math.max(height, LEAST_SIDE));
   return turned.length <= 2 ? setBeside(turned, true) : setBeside(linesOf(title, BESIDE_BAR), false);
@@ -78,7 +89,7 @@ function besideBar(title: string, height: number) {
 
 const roomFor = ({ width }: { width: number }): number => width === 0 ? 0 : width + GAP;
 
-/** The labels of rows and columns, with as many lines as a cell has room for. */
+/** Returns the labels of rows and columns, which have at most as many lines as a cell has room for. */
 function labelsOf(map: HeatMap) {
   const size = (count: number) => Math.min(LARGEST_CELL, SPAN / Math.max(1, count));
   const cell = { width: size(map.columns.length), height: size(map.rows.length) };
@@ -98,7 +109,10 @@ function labelsOf(map: HeatMap) {
   };
 }
 
-/** Ticks of a colour bar of this length: about six; on a short bar at least three, so that both ends have a tick. */
+/**
+ * Returns the ticks of a colour bar that is `length` pixels long: about six or, on a short bar, fewer but at least three if
+ * possible, so that there is a tick near both ends.
+ */
 export function barTicks(low: number, high: number, length: number): { value: number }[] {
   for (let count = Math.min(6, Math.max(2, Math.floor(length / 20)));; count++) {
     const ticks = linearTicks(low, high, false, count);

@@ -1,5 +1,5 @@
-// Heat maps as SVG documents: a coloured matrix with labels, numbers if they fit, and a colour bar. Drawn
-// without Chart.js, which has no colour bars.
+// Draws heat maps as SVG documents: a coloured matrix with labels, numbers if they fit, and a colour bar. It does not use
+// Chart.js, which has no colour bars.
 
 import { reportProgress } from "../base/progress.ts";
 import { cellFormat } from "./cell_numbers.ts";
@@ -12,11 +12,14 @@ import { isFlat, shareOf } from "./ticks.ts";
 
 export type { HeatMap } from "./heat_layout.ts";
 
-/** For each row, the numbers of the cells that are not blank. */
+/** Returns, for each row, the numbers in the cells that are not blank. */
 const drawn = ({ values, blank = () => false }: HeatMap): number[][] =>
   values.map((row, i) => Array.from(row).filter((_, j) => !blank(i, j)));
 
-/** The colour scale: over `range`, or over the finite values, starting at 0 if that is close. */
+/**
+ * Returns the colour scale over `range` or, if there is no range, over the finite values; the scale starts at 0 if that is
+ * close.
+ */
 function scaleOf({ range, signed }: HeatMap, shown: readonly (readonly number[])[]): ColourScale {
   if (range) return colourScale(range[0], range[1], signed);
   let [low, high] = [Infinity, -Infinity];
@@ -30,7 +33,7 @@ function scaleOf({ range, signed }: HeatMap, shown: readonly (readonly number[])
   return low === 0 ? colourScale(0, 1) : colourScale(0, high);
 }
 
-/** The cells, with one stroke for adjacent cells of the same colour; hatching is drawn last. */
+/** Draws the cells, with one stroke for adjacent cells of the same colour. Hatched cells are drawn last. */
 function drawCells(
   { values, blank }: HeatMap,
   { left, top, cell }: HeatLayout,
@@ -94,7 +97,7 @@ function drawLabels(at: HeatLayout): string[] {
   ];
 }
 
-/** The colour bar, as high as the matrix, with its ticks and title and the legend of hatched cells. */
+/** Draws the colour bar, which is as high as the matrix, with its ticks, its title and the legend of hatched cells. */
 function drawBar(at: HeatLayout, { low, high, colours }: ColourScale, gaps: boolean, hatch: string) {
   const { x, y, height } = at.bar;
   if (height === 0) return [];
@@ -125,9 +128,10 @@ function drawBar(at: HeatLayout, { low, high, colours }: ColourScale, gaps: bool
 }
 
 /**
- * A heat map as an SVG document with real text: labels of rows and columns (white space in tokens is shown as ␣ ↵ ⇥),
- * numbers in the cells if they fit, a colour bar with ticks. Darker is larger, or for signed numbers farther from 0;
- * the order of colours is the same in greyscale. A blank cell has no colour and no number. Equal maps give equal bytes.
+ * Returns a heat map as an SVG document with real text. It has labels of rows and columns (white space in tokens is shown
+ * as ␣ ↵ ⇥), numbers in the cells if they fit, and a colour bar with ticks. A darker colour means a larger number or, for
+ * signed numbers, a number farther from 0; the order of the colours is the same in greyscale. A blank cell has no colour
+ * and no number. Equal maps give equal bytes.
  *
  * @throws Error if the values do not have one row per row label and one number per column label
  *

@@ -7,7 +7,7 @@ import type { ChartAxis } from "./frame.ts";
 import { type HeadLines, headLines } from "./heads_chart.ts";
 import type { LogCharts } from "./log_charts.ts";
 
-/** One quantity: its name in titles, the label of its axis, and its range. */
+/** A quantity that is charted: its name in titles, the label of its axis, and the range of its possible values. */
 type Quantity = Required<Pick<ChartAxis, "label" | "limits">> & { readonly title: string };
 
 /** A part may have a larger norm than the full gradient, because the parts are not orthogonal. */
@@ -54,7 +54,7 @@ interface Measured {
   batches: number;
 }
 
-/** The last step as bars with intervals, or as a heat map if there are too many heads for bars. */
+/** Draws the last step as bars with intervals, or as a heat map if there are too many heads for bars. */
 function lastChart({ values, intervals, batches }: Measured, title: string, { label, limits }: Quantity) {
   const [layers, heads] = [values.layers(), values.heads()];
   if (heads.length > CHART_COLOURS.length || layers.length * heads.length > MOST_BARS) {
@@ -78,8 +78,8 @@ function lastChart({ values, intervals, batches }: Measured, title: string, { la
 type JacobianRecord = { readonly type: string; readonly [name: string]: unknown };
 
 /**
- * Charts from `jacobian` records. For each share and cosine, raw and centred, a chart shows the last step by layer and
- * head with 95% intervals (`jacobian_r_diag.svg`); if there is more than one step, a sheet shows all steps
+ * Returns charts drawn from `jacobian` records. For each share and cosine, raw and centred, a chart shows the last step by
+ * layer and head with 95% intervals (`jacobian_r_diag.svg`); if there is more than one step, a sheet shows all steps
  * (`jacobian_r_diag_steps.svg`). If there are several methods, each has its own charts (`jacobian_r_diag_fa.svg`).
  *
  * @example

@@ -9,7 +9,7 @@ import type { SvgContext } from "./svg_context.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 
 export interface LegendEntry {
-  /** Its text; long names wrap. */
+  /** The text of the entry; long names wrap. */
   readonly name: string;
   /** The mark before the name: a line, a filled square, the whisker of an interval, or the cross of a missing bar. */
   readonly mark: "line" | "bar" | "interval" | "cross";
@@ -30,7 +30,7 @@ interface Placed {
   readonly width: number;
 }
 
-/** Fills rows with as many entries as fit. */
+/** Distributes the entries over rows, each with as many entries as fit. */
 function rowsOf(entries: readonly LegendEntry[], width: number): Placed[][] {
   const rows: Placed[][] = [];
   let taken = Infinity;
@@ -101,7 +101,7 @@ function drawRows(
 ) {
   let down = top + BETWEEN;
   const widths = rows.map((row) => row.reduce((sum, entry) => sum + entry.width + BETWEEN, -BETWEEN));
-  // Entries with a row each are left-aligned.
+  // If every entry has a row to itself, the entries are left-aligned.
   const list = rows.every((row) => row.length === 1);
   for (const [n, row] of rows.entries()) {
     const middle = down + (heightOf(row) - BETWEEN) / 2;
@@ -120,14 +120,14 @@ function drawRows(
   }
 }
 
-/** A plugin that draws a legend between the title of a chart and its plot. */
+/** Returns a plugin that draws a legend between the title of a chart and the plot. */
 export function legendBox(entries: readonly LegendEntry[]): Plugin {
   return {
     id: "heedLegend",
     beforeInit(chart: Chart) {
       const box = {
         position: "top" as const,
-        // Below the title, over the full width.
+        // The legend is below the title and takes the full width.
         weight: 1000,
         fullSize: true,
         options: {},

@@ -1,5 +1,5 @@
-// Line charts as SVG documents: Chart.js lays them out and draws them, and svg_context.ts records the drawing.
-// Colours, dashes and fonts suit a page of a paper, also in greyscale.
+// Draws line charts as SVG documents. Chart.js lays them out and draws them, and svg_context.ts records the drawing.
+// Colours, dashes and fonts are suitable for a page of a paper, even in greyscale.
 
 import {
   BasicPlatform,
@@ -23,19 +23,19 @@ export type { ChartAxis } from "./frame.ts";
 
 /** One line of a chart. */
 export interface ChartSeries {
-  /** Its name in the legend. */
+  /** The name of the line in the legend. */
   name: string;
-  /** Its points (x, y) in order; a point that is not finite breaks the line. */
+  /** The points (x, y) of the line in order; a point that is not finite breaks the line. */
   points: readonly (readonly [number, number])[];
   /** The vertical axis of the line. Default: `y`. */
   axis?: "y" | "y2";
   /** Whether the line is dashed. Default: false. */
   dashed?: boolean;
-  /** Whether to draw a disc at each point too. Default: false. */
+  /** Whether to also draw a disc at each point. Default: false. */
   markers?: boolean;
   /** Width of the line in pixels. Default: 1.5. */
   width?: number;
-  /** Default: the next of {@link CHART_COLOURS}. */
+  /** The colour of the line. Default: the next of {@link CHART_COLOURS}. */
   colour?: string;
 }
 
@@ -61,7 +61,7 @@ const MAX_POINTS = 1500;
 /** Maximum number of points of all lines together, so that a chart of 24 lines is no larger than one of four. */
 const ALL_POINTS = 6000;
 
-/** The mapping of each axis's values to the numbers for Chart.js. */
+/** For each axis, the mapping of its values to numbers that Chart.js can draw. */
 type Measures = Readonly<Record<"x" | "y" | "y2", Measure>>;
 
 const axisOf = ({ axis = "y" }: ChartSeries): "y" | "y2" => axis;
@@ -73,7 +73,7 @@ function measuresOf({ x, y, y2 = y, series }: LineChart): Measures {
   return { x: of(x, series, 0), y: of(y, on("y"), 1), y2: of(y2, on("y2"), 1) };
 }
 
-/** The points to draw: downsampled, with NaN where the line breaks. */
+/** Returns the points to draw. They are downsampled, and have NaN where the line breaks. */
 function drawnPoints(series: ChartSeries, measures: Measures, most: number) {
   let lastX: number | undefined;
   const kept = series.points.map(([px, py]): [number, number] => {
@@ -85,7 +85,10 @@ function drawnPoints(series: ChartSeries, measures: Measures, most: number) {
   return thin(kept.filter(([px]) => !Number.isNaN(px)), most);
 }
 
-/** Isolated points, which no line connects, are drawn as dots to be visible. */
+/**
+ * Returns the radius in pixels of the disc at each point. An isolated point, which no line connects to another, gets a
+ * small disc so that it is visible.
+ */
 function radii(points: readonly (readonly [number, number])[], series: ChartSeries): number[] {
   const there = (i: number) => i >= 0 && i < points.length && !Number.isNaN(points[i][1]);
   return points.map((_, i) => {
@@ -163,8 +166,9 @@ function scalesOf(chart: LineChart, measures: Measures, sets: DataSets, width: n
 }
 
 /**
- * A line chart as an SVG document with real text: title, axis titles, a legend above the plot, light grid. Equal charts
- * give equal bytes. Each line is downsampled to two points per pixel, keeping extremes ({@link thin}).
+ * Returns a line chart as an SVG document with real text. It has a title, axis titles, a legend above the plot and a light
+ * grid. Equal charts give equal bytes. Each line is downsampled to at most two points per pixel, and its extremes are kept
+ * ({@link thin}).
  *
  * @throws Error if a series is on the axis `y2` and the chart has none
  *

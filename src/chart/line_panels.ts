@@ -1,5 +1,5 @@
-// Sheets of small panels as SVG documents: one panel per layer, one line per head, all on the same axes, so that a page
-// shows how the heads of a model differ.
+// Draws sheets of small panels as SVG documents. There is one panel per layer with one line per head, and all panels have
+// the same axes, so that a page shows how the heads of a model differ.
 
 import { maximum } from "../base/extremes.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -34,7 +34,7 @@ import {
 export interface SheetPanel {
   /** The title above the panel, such as `layer 0`. */
   title: string;
-  /** Its lines; lines with the same name have the same style in every panel. Their axis is `y`. */
+  /** The lines of the panel. Lines with the same name have the same style in every panel. `axis` is ignored. */
   series: readonly ChartSeries[];
 }
 
@@ -53,19 +53,28 @@ export interface HeadSheet {
 }
 
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 20];
-/** Maximum number of points of all lines together, so that a deep model's sheet is not larger. */
+/**
+ * Maximum number of points of all lines together, so that the sheet of a deep model is not larger than that of a shallow
+ * one.
+ */
 const ALL_POINTS = 7000;
-/** Lines with at most this many points are drawn with dots too. */
+/** Lines with at most this many points also have a dot at each point. */
 const FEW = 12;
 
-/** The scale of an axis: its ticks, the position of a value on it from 0 to 1, and whether it can show a value. */
+/**
+ * The scale of an axis: `ticks` are its ticks, `place` returns the position of a value from 0 to 1, and `holds` returns
+ * whether the axis can show a value.
+ */
 interface Scale {
   readonly ticks: readonly number[];
   readonly place: (value: number) => number;
   readonly holds: (value: number) => boolean;
 }
 
-/** The ends of a linear axis: round numbers beyond the data or, if `fitted`, the ends of the data; within the limits. */
+/**
+ * Returns the ends of a linear axis, which are within the limits: round numbers beyond the data or, if `fitted`, the ends
+ * of the data.
+ */
 function linearEnds(
   low: number,
   high: number,
@@ -81,7 +90,7 @@ function linearEnds(
   return within(roundEnds(low, high), limits);
 }
 
-/** The ends of a logarithmic axis: the ends of the data, with a margin unless `fitted`. */
+/** Returns the ends of a logarithmic axis, which are the ends of the data with a margin unless `fitted`. */
 function logEnds(low: number, high: number, fitted: boolean): [number, number] {
   const room = low === high ? 2 : fitted ? 1 : 1.15;
   return [Math.max(Number.MIN_VALUE, low / room), Math.min(Number.MAX_VALUE, high * room)];
@@ -106,13 +115,13 @@ function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Sc
   return { ticks, place: (value) => shareOf(value, low, high), holds };
 }
 
-/** The number of columns of a sheet with `count` panels. */
+/** Returns the number of columns of a sheet with `count` panels. */
 function columnsOf(count: number): number {
   if (count <= 3) return Math.max(1, count);
   return count === 4 ? 2 : count <= 9 ? 3 : 4;
 }
 
-/** The layout of the panels; `side` is the title of the vertical axis as lines. */
+/** The layout of the panels. `side` holds the lines of the vertical axis's title. */
 type Grid = ReturnType<typeof gridOf>;
 
 /** Maximum length in pixels of the title of the vertical axis, which is beside all rows of panels. */
@@ -133,7 +142,10 @@ function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, legendB
   return { columns, left, top: legendBottom + titleRoom + 2 * GAP, panel, step, titles, side, sideRoom };
 }
 
-/** A line as a path in pixels, broken at missing values, and dots for isolated points. */
+/**
+ * Returns a line as a path in pixels, which is broken at missing values, and the positions of dots, such as those of
+ * isolated points.
+ */
 function pathsOf(
   series: ChartSeries,
   x: Scale,
@@ -162,7 +174,10 @@ function pathsOf(
   return { line, dots };
 }
 
-/** The line style of each name, distinct unless series set their colour, in order of first occurrence. */
+/**
+ * Maps each name to a line style, in the order in which the names first occur. The styles are distinct unless a series sets
+ * its colour.
+ */
 function stylesOf(panels: readonly SheetPanel[]): Map<string, LineStyle & { width: number }> {
   const styles = new Map<string, LineStyle & { width: number }>();
   let next = 0;
@@ -178,7 +193,7 @@ const strokeOf = ({ colour, dash, width }: LineStyle & { width: number }): strin
   `fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round"` +
   (dash.length ? ` stroke-dasharray="${dash.join(",")}"` : "");
 
-/** The axes of a panel, labelled only at the left and bottom of the sheet. */
+/** Draws the axes of a panel, which are labelled only at the left and the bottom of the sheet. */
 function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: Scale, grid: Grid): string[] {
   const { columns, panel: { width, height } } = grid;
   const lines = [
@@ -212,7 +227,7 @@ function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: S
   ];
 }
 
-/** A panel with its title, axes and lines, the first line on top. */
+/** Draws a panel with its title, axes and lines; the first line is on top. */
 function drawPanel(
   index: number,
   sheet: HeadSheet,
@@ -248,8 +263,9 @@ function drawPanel(
 }
 
 /**
- * A sheet of small line charts as an SVG document with real text: one panel per layer, one line per head, shared
- * axes, one legend above. Equal sheets give equal bytes. Lines are downsampled, keeping extremes.
+ * Returns a sheet of small line charts as an SVG document with real text. There is one panel per layer with one line per
+ * head; all panels share their axes and the legend above them. Equal sheets give equal bytes. Lines are downsampled, and
+ * their extremes are kept.
  *
  * @example
  * ```ts

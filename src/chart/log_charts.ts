@@ -2,12 +2,15 @@
 
 import type { LogRecord } from "../log/records.ts";
 
-/** Charts from a streamed log, in memory independent of its length. */
+/** Draws charts from a streamed log, in memory that does not grow with the length of the log. */
 export interface LogCharts {
-  /** The types of records that it reads; others may be omitted. */
+  /** The types of records that the charts are drawn from; records of other types need not be added. */
   readonly types: readonly string[];
   /** Adds the next record of the log. */
   add(record: LogRecord): void;
-  /** Returns SVG documents, keyed by file name; none if the log has no records for them. `name` is used in titles. */
+  /**
+   * Returns SVG documents, keyed by file name; the object is empty if the log has no records for these charts. `name` is
+   * used in titles.
+   */
   draw(name: string): Readonly<Record<string, string>>;
 }

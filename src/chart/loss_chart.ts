@@ -8,13 +8,14 @@ import { type ChartSeries, lineChart } from "./line_chart.ts";
 export interface LossChartOptions {
   /** The title. Default: `Loss of <name>`. */
   title?: string;
-  /** Entropy of the unigram distribution of the text, in nats per token; drawn as a dashed horizontal line. */
+  /** The entropy of the text's unigram distribution, in nats per token. It is drawn as a dashed horizontal line. */
   unigramNats?: number;
 }
 
 /**
- * The loss of a run over its steps, from the records of its log (types other than `run`, `step` and `eval` are
- * ignored): training loss as a thin line, each evaluated split as points and a line, the learning rate on the right axis.
+ * Draws the loss of a run over its steps, from the records of its log (types other than `run`, `step` and `eval` are
+ * ignored). The training loss is a thin line, each evaluated split has points and a line, and the learning rate is on the
+ * right axis.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Sheets of small heat maps as SVG documents: one panel per head, all with the same rows, columns and colours, so that a page
-// shows what each head of a model attends to.
+// Draws sheets of small heat maps as SVG documents. There is one panel per head, and all panels have the same rows, columns
+// and colours, so that a page shows what each head of a model attends to.
 
 import { maximum } from "../base/extremes.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -49,17 +49,20 @@ export interface MapSheet {
 }
 
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 16];
-/** In pixels: usual length of a panel's longer side, its maximum if it grows to fit every label, and maximum size of a cell. */
+/**
+ * Three lengths in pixels: the usual length of a panel's longer side, the maximum length to which that side grows to fit
+ * every label, and the maximum size of a cell.
+ */
 const [PANEL, LARGEST_PANEL, LARGEST_CELL] = [170, 400, 24];
-/** Maximum width and height of the colour bar in pixels; it is not wider than a panel. */
+/** The maximum width and the height of the colour bar in pixels. The bar is not wider than a panel. */
 const BAR = { width: 200, height: 10 };
 const LEAST_WIDTH = 420;
 const [LONGEST, LONGEST_TITLE] = [80, 170];
 
-/** A label with visible blanks, shortened if it is long. */
+/** Returns a label with visible blanks, which is shortened if it is long. */
 const shown = (label: string): string => shortened(withBlanks(label), (cut) => labelWidth(cut) <= LONGEST);
 
-/** The cells of a panel, with one stroke for adjacent cells of the same colour; then the hatched cells. */
+/** Draws the cells of a panel, with one stroke for adjacent cells of the same colour, and then the hatched cells. */
 function cellsOf(
   { values, blank }: MapPanel,
   x: number,
@@ -113,7 +116,10 @@ function barOf(
   ];
 }
 
-/** The layout of a sheet: `wide` and `high` are a panel's matrix size in pixels, `top` is the y coordinate of the colour bar. */
+/**
+ * Returns the layout of a sheet. `wide` and `high` are the size of a panel's matrix in pixels, and `top` is the y
+ * coordinate of the colour bar.
+ */
 function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
   const longer = Math.max(rows.length, columns.length);
@@ -164,7 +170,7 @@ function drawPanel(
   const y = at.first.y + Math.floor(n / across) * at.step.y;
   const lines = at.panelTitles[n];
   const middle = y - GAP - LABEL_SIZE * 0.36 - (lines.length - 1) * lineHeight(LABEL_SIZE) / 2;
-  /** The labels along a side, every k-th if not all fit. */
+  /** Draws the labels along a side, or only every k-th label if not all of them fit. */
   const labelled = (labels: readonly string[], draw: (label: string, middle: number) => string) =>
     labels.flatMap((label, n) => n % every ? [] : [draw(label, (n + 0.5) * cell)]);
   return [
@@ -181,9 +187,9 @@ function drawPanel(
 }
 
 /**
- * A sheet of heat maps with shared labels as one SVG document with real text: panels row by row, row labels on the left,
- * column labels below (white space in tokens is shown as ␣ ↵ ⇥), one colour bar for all. A blank cell has no colour. Equal
- * sheets give equal bytes.
+ * Returns a sheet of heat maps with shared labels as one SVG document with real text. The panels are arranged row by row.
+ * Every panel has its row labels on the left and its column labels below (white space in tokens is shown as ␣ ↵ ⇥), and all
+ * panels share one colour bar. A blank cell has no colour. Equal sheets give equal bytes.
  *
  * @throws Error if there is no panel, or the values of a panel do not have the shape of the labels
  *

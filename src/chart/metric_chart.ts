@@ -1,4 +1,4 @@
-// Any metric or statistic of one run or several on one chart, against steps, samples, tokens or seconds.
+// Draws any metric or statistic of one or more runs in one chart, over steps, samples, tokens or seconds.
 
 import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
 import { type StatisticText, TENSOR_TABLE } from "../../kernels/statistics/table.ts";
@@ -40,7 +40,7 @@ const LIMITS: Readonly<Record<string, readonly [low: number, high: number]>> = {
   ...within("accuracy answer_accuracy exact_match", 1),
 };
 
-/** Axis labels of a task's additional metrics, and of values that are not statistics of one tensor. */
+/** The axis labels of a task's additional metrics, and of values that are not statistics of a single tensor. */
 const OTHER_LABELS: Readonly<Record<string, string>> = {
   answer_loss: "loss of the answers (nats per token)",
   answer_accuracy: "accuracy of the answers (share of tokens)",
@@ -61,7 +61,10 @@ export function axisLabel(metric: string): string {
 
 const limitsOf = (metric: string) => lookUp(LIMITS, metric) ?? lookUp(STATISTICS, metric)?.limits;
 
-/** Converts the times of some lines, on x or y, to the unit that suits the longest; also returns the unit's name. */
+/**
+ * Converts the times of some lines, which are their x or y coordinates, to the unit that suits the longest time. Returns
+ * all lines and the name of the unit.
+ */
 function inUnit(
   lines: readonly MetricLine[],
   coordinate: 0 | 1,
@@ -78,7 +81,7 @@ function inUnit(
   return [lines.map((line) => isTime(line) ? { ...line, points: line.points.map(scaled) } : line), unit.name];
 }
 
-/** Lines with times in suitable units, and the titles of the axes. */
+/** Returns the lines with times in suitable units, and the titles of the axes. */
 function readable(lines: readonly MetricLine[], x: ProgressUnit, metric: string, second = "") {
   let [shown, xUnit, msUnit] = [lines, "s", "ms"];
   if (x === "seconds") [shown, xUnit] = inUnit(shown, 0, 1, () => true);
@@ -89,10 +92,13 @@ function readable(lines: readonly MetricLine[], x: ProgressUnit, metric: string,
   return { shown, x: X_LABELS[x].replace("(s)", `(${xUnit})`), y: title(metric), y2: title(second) };
 }
 
-/** An axis title without its unit. */
+/** Returns an axis title without its unit. */
 const withoutUnit = (label: string): string => label.replace(/ \([^)]*\)$/, "");
 
-/** The title, from what all lines have in common, and the name of each line, from what differs. */
+/**
+ * Returns the title, which says what all lines have in common, and the name of each line, which says what differs between
+ * the lines.
+ */
 function namesOf(lines: readonly MetricLine[]) {
   const columns = lines.map(({ run, metric, kind, tap, part }) => [
     run,
@@ -117,7 +123,7 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
   return lines.map((line, i): ChartSeries => {
     const { points, sparse, metric } = line;
     if (metric !== second) return { name: names[i], points, markers: sparse, width };
-    // A run's line on the right axis has the colour of its line on the left one if there is exactly one of each per run.
+    // If there are several runs and each has exactly one line on each axis, the two lines of a run have the same colour.
     const runIndex = first.findIndex(({ run }) => run === line.run);
     const paired = first.length === new Set(lines.map(({ run }) => run)).size && first.length > 1;
     const colour = paired ? CHART_COLOURS[runIndex % CHART_COLOURS.length] : undefined;
@@ -126,9 +132,9 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
 }
 
 /**
- * A chart of a metric or a statistic of one or more runs: one line per run, tensor, head or split. What the lines have in
- * common is in the title, what differs in the legend. Each log is read once, in memory independent of its length, except for
- * 16 bytes per step if the horizontal axis is not steps.
+ * Returns a chart of a metric or a statistic of one or more runs, with one line per run, tensor, head or split. The title
+ * says what the lines have in common, and the legend says what differs between them. Each log is read once, in memory that
+ * does not grow with its length, except for 16 bytes per step if the horizontal axis is not steps.
  *
  * Seconds are the sum of the step times so far, without evaluations and pauses.
  *

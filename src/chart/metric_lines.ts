@@ -1,5 +1,5 @@
 // Collects the lines of a metric chart from a streamed log: finds the records of a metric or statistic and converts steps
-// to samples, tokens or seconds. A log is read once, in memory independent of its length.
+// to samples, tokens or seconds. A log is read once, in memory that does not grow with the length of the log.
 
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { readLog } from "../log/log_file.ts";
@@ -22,7 +22,7 @@ export interface StatChoice {
   readonly tap: string;
   /** Name of the statistic, such as `entropy`. */
   readonly stat: string;
-  /** The heads to select. Default: records without a head, of the complete tensor. */
+  /** The heads to select. Default: only records that have no head and describe the complete tensor. */
   readonly heads?: readonly number[];
   /** The kind of records: `act`, `grad`, `param`, ... Default: every kind. */
   readonly kind?: string;
@@ -31,7 +31,7 @@ export interface StatChoice {
 /** The unit of the horizontal axis. */
 export type ProgressUnit = "steps" | "samples" | "tokens" | "seconds";
 
-/** A line to draw: what distinguishes it from others, and its points. */
+/** A line to draw. The fields before `points` distinguish it from other lines. */
 export interface MetricLine {
   readonly metric: string;
   readonly run: string;
@@ -40,7 +40,7 @@ export interface MetricLine {
   readonly tap: string;
   readonly part: string;
   readonly points: readonly (readonly [number, number])[];
-  /** Whether its points are sparse, and drawn with discs. */
+  /** Whether the points are sparse and are therefore drawn with discs. */
   readonly sparse: boolean;
 }
 
@@ -61,7 +61,7 @@ export const EVAL_METRICS: Readonly<Record<string, string>> = {
 };
 
 const METRICS = [...Object.keys(STEP_METRICS), ...Object.keys(EVAL_METRICS)];
-/** Number of segments into which a line is downsampled: more than a chart shows. */
+/** The number of segments into which a line is downsampled, which is more than a chart can show. */
 const STRETCHES = 1024;
 
 type Point = [step: number, y: number];
@@ -112,7 +112,7 @@ function metricCollector(metric: string) {
       for (const name of Object.keys(record)) if (!COMMON.includes(name) && name !== "loss") others.add(name);
     },
     lines: () => lines,
-    /** Throws if there is no line, with the nearest metric. */
+    /** Throws UserError if there is no line; the message suggests the nearest metric. */
     check(run: string): void {
       if (lines.size > 0) return;
       const known = [...new Set([...METRICS, ...others])];
@@ -159,9 +159,10 @@ async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogReco
 }
 
 /**
- * The lines of a run, read in one pass: those of the metrics in order, then at most `most` of the statistic; `count` is the
- * number without this limit. Throws UserError if the log has no such metric, tap, statistic or head; the message suggests the
- * nearest name.
+ * Returns the lines of a run, read in one pass over its log: first the lines of the metrics in order, then at most `most`
+ * lines of the statistic. If there is a statistic, `count` is the number of its lines without this limit, otherwise the
+ * number of lines. Throws UserError if the log has no such metric, tap, statistic or head; the message suggests the nearest
+ * name.
  */
 export async function runLines(
   { name: run, log }: ChartedRun,
@@ -202,7 +203,7 @@ export async function runLines(
   return { lines, count: stats?.count() ?? lines.length };
 }
 
-/** Parses the unit of a horizontal axis; throws UserError with the nearest one if it is unknown.
+/** Parses the unit of a horizontal axis; throws UserError, which suggests the nearest unit, if the unit is unknown.
  * @category Charts */
 export function progressUnit(word: string): ProgressUnit {
   const known: ProgressUnit[] = ["steps", "samples", "tokens", "seconds"];

@@ -11,7 +11,10 @@ const KINDS: Readonly<Record<string, { readonly what: string; readonly log: bool
 };
 const STRETCHES = 512;
 
-/** The norm of one layer: `l2` is the norm of its tensors read so far at `step`; `line` has the norms at earlier steps. */
+/**
+ * The norm of one layer. `l2` is the joint norm of those of its tensors whose records for `step` were already read; `line`
+ * has the norms at earlier steps.
+ */
 interface LayerNorm {
   readonly layer: number | null;
   step: number;
@@ -23,7 +26,7 @@ function finishStep(norm: LayerNorm): void {
   if (norm.step >= 0) norm.line.add([norm.step, norm.l2]);
 }
 
-/** Sort key: layers in order, then parameters outside of layers. */
+/** Returns a sort key that puts layers in order before the parameters outside layers. */
 const place = ({ layer }: LayerNorm): number => layer ?? Infinity;
 
 function seriesOf(norms: readonly LayerNorm[]): ChartSeries[] {
@@ -34,9 +37,9 @@ function seriesOf(norms: readonly LayerNorm[]): ChartSeries[] {
 }
 
 /**
- * Charts of the norms by layer, from `stat` records of the kinds `param` and `param_grad`: for each layer the square root
- * of the sum of the squared L2 norms of its tensors recorded at a step, over steps; gradients on a logarithmic axis. The
- * files are `norms_parameters.svg` and `norms_gradients.svg`.
+ * Returns charts of the norms by layer over the steps, drawn from `stat` records of the kinds `param` and `param_grad`. The
+ * norm of a layer at a step is the square root of the sum of the squared L2 norms of all its tensors that were recorded at
+ * this step. Norms of gradients are on a logarithmic axis. The files are `norms_parameters.svg` and `norms_gradients.svg`.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// The report of a run: one page of HTML with the device, sizes, losses, warnings, charts, samples and statistics. All of it
-// comes from the log, which is streamed.
+// Writes the report of a run, which is one page of HTML with the device, sizes, losses, warnings, charts, samples and
+// statistics. All content that is not passed in the options is read from the log, which is streamed.
 
 import type {
   DoneRecord,
@@ -26,7 +26,7 @@ export interface ReportOptions {
   readonly name?: string;
 }
 
-/** Number of last samples that are shown open; earlier samples are folded. */
+/** The number of samples at the end of the log that are shown unfolded; earlier samples are folded. */
 const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
 const PARTS = ["parameters", "optimizer", "activations", "total"] as const;
@@ -49,8 +49,8 @@ interface Contents {
 
 function addStat(stats: Contents["stats"], record: StatRecord): void {
   const { kind, tap, head } = record;
-  // A pattern has two records, of the batch and of repeated tokens; in older logs only the names of their statistics tell
-  // the two apart.
+  // A pattern has two records, of the batch and of repeated tokens; in older logs these two records differ only in the
+  // names of their statistics.
   const names = statisticsOf(record).map(([name]) => name);
   stats.set(JSON.stringify([kind, tap, head, names]), record);
 }
@@ -163,7 +163,10 @@ const KIND_NAMES: Readonly<Record<string, string>> = {
 /** Maximum number of taps named in the title of a table. */
 const MOST_NAMED = 4;
 
-/** The title of a table: the kind of its records, their taps without the block if they are few, and the number of rows. */
+/**
+ * Returns the title of a table: the kind of its records, their taps without the block if there are only a few taps, and the
+ * number of rows.
+ */
 function tableName(records: readonly StatRecord[]): string {
   const [{ kind, head, input }] = records;
   const taps = [...new Set(records.map(({ tap }) => tap.replace(/^blocks\.\d+\./, "")))];
@@ -206,12 +209,13 @@ function configPart({ run }: Contents, config: string | undefined): string[] {
 }
 
 /**
- * The report of a run as one HTML document: device, size and time; losses (first, last, least); warnings, one row per code;
- * inline charts; all samples, those before the last 10 folded; the last statistics of every tensor and head in folded
- * tables; the configuration, folded. Nothing is truncated. The document needs no network and no script, and all content
- * from the log is escaped.
+ * Returns the report of a run as one HTML document. It contains the device, sizes and time; warnings, with one row per
+ * code; losses (first, last and lowest); the charts; all samples, of which those before the last 10 are folded; the last
+ * statistics of every tensor and head, in folded tables; and the configuration, folded. Nothing is truncated. The document
+ * needs no network and no script, and all content from the log is escaped.
  *
- * @param records the records of the log in order; read once, in memory that grows only with samples and tensors
+ * @param records the records of the log in order; they are read once, in memory that grows only with the number of samples,
+ * tensors and warning codes
  *
  * @example
  * ```ts

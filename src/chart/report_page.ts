@@ -43,10 +43,13 @@ summary { cursor: pointer; }
 
 export type Cell = string | { readonly number: string };
 
-/** Number of columns from which a table is set in small type. */
+/** The minimum number of columns for which a table is set in small type. */
 const DENSE = 8;
 
-/** A table as HTML; a column is set as numbers if its first row has a number. All text is escaped. */
+/**
+ * Returns a table as HTML. The heading of a column is aligned as for numbers if the first row has a number in that column.
+ * All text is escaped.
+ */
 export function htmlTable(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cell = (tag: string, content: string, isNumber: boolean) =>
     `<${tag}${isNumber ? ' class="number"' : ""}>${escapeXml(content)}</${tag}>`;
@@ -61,7 +64,7 @@ export function htmlTable(headings: readonly string[], rows: readonly (readonly 
   return `<div class="${wide}"><table>\n${first}<tbody>\n${body.join("\n")}\n</tbody>\n</table></div>`;
 }
 
-/** Tags of an SVG that would affect the page around it: styles, scripts, external links. */
+/** Matches tags and attributes of an SVG that would affect the page around it: styles, scripts and external links. */
 const REACHES_OUT =
   /<(style|script|foreignObject|image|iframe|a)\b|\son\w+\s*=|href\s*=\s*["'](?!#)|url\((?!\s*["']?#)/i;
 
@@ -78,8 +81,8 @@ function prefixIds(svg: string, prefix: string): string {
 }
 
 /**
- * An SVG document as part of a page: its ids get the prefix, so that no two charts share an id. A document with
- * styles, scripts or links, or an incomplete one, becomes an `<img>`, which cannot affect the page.
+ * Returns an SVG document as part of a page. The ids in the document get the prefix, so that no two charts share an id. A
+ * document that is incomplete or has styles, scripts or links becomes an `<img>`, which cannot affect the page.
  */
 export function inlineSvg(name: string, svg: string, prefix: string): string {
   const element = svg.replace(/^\ufeff?\s*(<\?xml[^>]*\?>|<!DOCTYPE[^>]*>|<!--[\s\S]*?-->|\s+)*/i, "").trim();
@@ -92,7 +95,10 @@ export function inlineSvg(name: string, svg: string, prefix: string): string {
 /** Charts wider than this many pixels, the width of a line chart, get a row to themselves. */
 const BROAD = 720;
 
-/** Charts by file name, side by side if there is room, each with its name, without extension, as caption. */
+/**
+ * Returns the HTML of charts that are given by file name. The charts are side by side if there is room, and the caption of
+ * each chart is its file name without the extension.
+ */
 export function chartFigures(charts: Readonly<Record<string, string>>): string {
   const figures = Object.entries(charts).map(([file, svg], i) => {
     const name = file.replace(/\.svg$/, "");
@@ -103,7 +109,7 @@ export function chartFigures(charts: Readonly<Record<string, string>>): string {
   return `<div class="charts">\n${figures.join("\n")}\n</div>`;
 }
 
-/** Content that is folded on screen under a one-line summary, and open in print. */
+/** Returns content that is folded under a one-line summary on a screen, and unfolded in print. */
 export function details(summary: string, ...html: readonly string[]): string {
   return `<details>\n<summary>${escapeXml(summary)}</summary>\n${html.join("\n")}\n</details>`;
 }
@@ -112,7 +118,7 @@ export function section(heading: string, ...html: readonly string[]): string {
   return `<section>\n<h2>${escapeXml(heading)}</h2>\n${html.join("\n")}\n</section>`;
 }
 
-/** The complete document; `title` is text and is escaped, `body` is HTML. */
+/** Returns the complete document. `title` is text and is escaped; `body` is HTML. */
 export function htmlPage(title: string, body: readonly string[]): string {
   return `<!DOCTYPE html>
 <html lang="en">

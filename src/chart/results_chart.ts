@@ -1,4 +1,5 @@
-// The losses of many runs in one chart. If there are more runs than line styles, the worst ones are left out.
+// Draws the losses of many runs in one chart. If there are more runs than line styles, the runs with the highest losses are
+// left out.
 
 import { basename, dirname } from "node:path";
 import { UserError } from "../base/errors.ts";
@@ -15,8 +16,8 @@ export interface ResultsChart {
 }
 
 /**
- * The validation losses of runs over steps, or their training losses if none has a validation loss. Of more than 24 runs only
- * the 24 best are shown, in the given order.
+ * Draws the validation losses of runs over steps, or their training losses if no run has a validation loss. If there are
+ * more than 24 runs, only the 24 best are shown, in the given order.
  *
  * @throws {UserError} if there is no loss to draw, or a log cannot be read
  *

@@ -1,4 +1,4 @@
-// All charts for which a log has records, drawn in one pass over the log.
+// Draws all charts for which a log has records, in one pass over the log.
 
 import { readLog } from "../log/log_file.ts";
 import type { EvalRecord, LogRecord, RunRecord, StepRecord } from "../log/records.ts";
@@ -9,10 +9,13 @@ import { lossChart } from "./loss_chart.ts";
 import { normsCharts } from "./norms_chart.ts";
 import { thinner } from "./downsample.ts";
 
-/** Number of segments into which a line is downsampled: more than a chart shows, fewer than the steps of a long run. */
+/**
+ * The number of segments into which a line is downsampled, which is more than a chart can show and less than the number of
+ * steps of a long run.
+ */
 const STRETCHES = 1024;
 
-/** The losses of steps and evaluations with the learning rate, as `loss.svg`. */
+/** Draws the losses of steps and evaluations, with the learning rate, as `loss.svg`. */
 function lossCharts(): LogCharts {
   const steps = thinner<StepRecord>(STRETCHES, ({ loss }) => loss);
   const splits = new Map<string, ReturnType<typeof thinner<EvalRecord>>>();
@@ -34,13 +37,14 @@ function lossCharts(): LogCharts {
 }
 
 /**
- * All charts for which a log has records, keyed by file name: the loss with the learning rate and evaluations; norms of
- * parameters and gradients by layer, sheets and maps of the heads from `stat` records; parts of softmax's gradient from
- * `jacobian` records. The log is read once, in memory independent of its length.
+ * Draws all charts for which a log has records, keyed by file name. They show the loss with the learning rate and
+ * evaluations; the norms of parameters and gradients by layer, and sheets and maps of the heads, from `stat` records; and
+ * the parts of softmax's gradient, from `jacobian` records. The log is read once, in memory that does not grow with its
+ * length.
  *
  * @param log path of the log, or `-` for standard input
- * @param name the name in titles. Default: that of the log's `run` record, or "run".
- * @returns SVG documents; none if the log has nothing to draw
+ * @param name the name in titles. Default: the name in the log's `run` record or, if there is none, "run".
+ * @returns the SVG documents; an empty object if the log has nothing to draw
  * @throws UserError if the log cannot be read
  *
  * @example

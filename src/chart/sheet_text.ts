@@ -12,7 +12,7 @@ export interface TextOptions {
   readonly size?: number;
   /** Which part of the text is at x. Default: the middle. */
   readonly anchor?: "start" | "middle" | "end";
-  /** Default: dark grey. */
+  /** The colour of the text. Default: dark grey. */
   readonly colour?: string;
   readonly bold?: boolean;
   /** Whether the text is rotated to read upwards. */
@@ -27,10 +27,10 @@ export const labelWidth = (label: string): number =>
 
 const BLANKS: Readonly<Record<string, string>> = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
 
-/** A token's text with white space made visible. */
+/** Returns a token's text with visible characters in place of white space. */
 export const withBlanks = (label: string): string => label.replace(/[ \n\t\r]/g, (blank) => BLANKS[blank]);
 
-/** A line of text with its baseline at (x, y). */
+/** Returns the SVG of a line of text whose baseline is at (x, y). */
 export function text(x: number, y: number, content: string, options: TextOptions = {}): string {
   const { size = LABEL_SIZE, anchor = "middle", colour = TEXT_COLOUR, bold, turned } = options;
   const [px, py] = [num(x), num(y)];
@@ -42,8 +42,8 @@ export function text(x: number, y: number, content: string, options: TextOptions
 export const lineHeight = (size: number): number => Math.round(1.2 * size);
 
 /**
- * The lines of a text, centred at (x, y): below each other, or side by side if `turned`. The baseline of a single line is
- * placed such that it looks centred.
+ * Returns the SVG of a text's lines, centred at (x, y). The lines are below each other, or side by side if `turned`. The
+ * baseline of a single line is placed so that the line looks centred.
  */
 export function texts(x: number, y: number, lines: readonly string[], options: TextOptions = {}): string[] {
   const { size = LABEL_SIZE, turned } = options;
@@ -57,11 +57,11 @@ export function titleTexts(lines: readonly string[], width: number, top: number,
   return lines.map((line, n) => text(width / 2, top + (n + 0.8) * (size + 4), line, { size, bold: true }));
 }
 
-/** Shortens a text to the characters at both ends, with … between, until it fits. */
+/** Shortens a text until it fits: keeps characters at both ends, with … between them. */
 export function shortened(label: string, fits: (label: string) => boolean): string {
   if (fits(label)) return label;
   const all = [...label];
-  // Longer texts never fit.
+  // A text of more than 300 characters never fits.
   let kept = Math.min(all.length - 1, 300);
   const cut = () =>
     `${all.slice(0, Math.ceil(kept / 2)).join("")}…${all.slice(all.length - Math.floor(kept / 2)).join("")}`;
@@ -69,10 +69,10 @@ export function shortened(label: string, fits: (label: string) => boolean): stri
   return cut();
 }
 
-/** Widths in pixels of a legend's mark with the space after it, and of the space between two entries. */
+/** Two widths in pixels: that of a legend's mark including the space after it, and that of the space between two entries. */
 const [MARK, BETWEEN] = [26, 18];
 
-/** The layout of a legend: rows with columns of equal width; long names wrap. */
+/** Returns the layout of a legend, whose columns have equal width; long names wrap. */
 export function legendRows(names: readonly string[], width: number) {
   const lines = names.map((name) => wrap(name, width - MARK - BETWEEN, { size: LABEL_SIZE, bold: false }));
   const entry = maximum(lines.flat().map(labelWidth), 0) + MARK + BETWEEN;
@@ -86,23 +86,26 @@ export function legendRows(names: readonly string[], width: number) {
       name,
       lines: lines[i],
       at: start + (i % columns) * entry,
-      /** The middle of the entry, below the legend's top. */
+      /** The distance in pixels from the top of the legend down to the middle of the entry. */
       middle: Math.floor(i / columns) * step + (LABEL_SIZE + (most - 1) * lineHeight(LABEL_SIZE)) / 2,
     })),
   };
 }
 
-/** The note if only every k-th row or column is labelled: `every 2nd labelled`. */
+/** Returns the note that only every k-th row or column is labelled, such as `every 2nd labelled`. */
 export function everyLabelled(every: number): string {
   const teens = Math.floor(every / 10) % 10 === 1;
   return `every ${every}${teens ? "th" : ["th", "st", "nd", "rd"][every % 10] ?? "th"} labelled`;
 }
 
-/** Whether labels are consecutive integers, so that omitted labels can be inferred. */
+/** Returns whether labels are consecutive integers, so that a reader can infer omitted labels. */
 export const countUp = (labels: readonly string[]): boolean =>
   labels.every((label, i) => label === `${Number(labels[0]) + i}`);
 
-/** The label of an axis, with a note if only every k-th row or column is labelled and they do not count up. */
+/**
+ * Returns the label of an axis, with a note if only every k-th row or column is labelled and the labels are not consecutive
+ * integers.
+ */
 export function labelWithGap(label: string, labels: readonly string[], every: number): string {
   if (every === 1 || countUp(labels)) return label;
   return label ? `${label} (${everyLabelled(every)})` : everyLabelled(every);

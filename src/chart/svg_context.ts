@@ -1,5 +1,6 @@
-// The part of a 2D canvas context that charts draw with, recorded as SVG. It needs no permission and no native code,
-// and the same drawing gives the same bytes. Anything unsupported throws with its name, so that no stroke is lost silently.
+// The part of a 2D canvas context that charts use. It records what is drawn as SVG, needs no permission and no native code,
+// and gives the same bytes for the same drawing. Using anything unsupported throws an error that names it, so that no
+// stroke is lost silently.
 
 import { type Font, parseFont, textWidth } from "./text_width.ts";
 import { escapeText } from "../base/terminal.ts";
@@ -8,7 +9,7 @@ type Matrix = readonly [number, number, number, number, number, number];
 
 const IDENTITY: Matrix = [1, 0, 0, 1, 0, 0];
 
-/** The product m n: applies n first, then m, as a canvas composes transformations. */
+/** Returns the product m n, which applies n first and then m, as a canvas composes transformations. */
 function compose(m: Matrix, n: Matrix): Matrix {
   return [
     m[0] * n[0] + m[2] * n[1],
@@ -26,14 +27,17 @@ function num(value: number, digits = 2): string {
   return String(Number(value.toFixed(digits)) + 0);
 }
 
-/** Escapes text for XML, without characters that XML cannot contain; control characters and direction marks become visible. */
+/**
+ * Escapes text for XML. Characters that XML cannot contain are replaced, and control characters and direction marks become
+ * visible escapes.
+ */
 export function escapeXml(text: string): string {
   return escapeText(text.toWellFormed())
     .replace(/[\ufffe\uffff]/g, "\ufffd")
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
-/** Splits a CSS colour for SVG 1.1 into the colour without opacity and the opacity. */
+/** Splits a CSS colour into a colour without opacity and the opacity, because SVG 1.1 needs the two separately. */
 function parseColour(colour: unknown): [colour: string, opacity: number] {
   if (typeof colour !== "string") throw new Error("The chart's canvas supports no gradients or patterns.");
   const text = colour.trim().toLowerCase();
@@ -85,7 +89,10 @@ interface Recording {
   path: string;
   /** Whether the last command was M or L, after which a pair of numbers is a line without a letter. */
   inLine: boolean;
-  /** The path of the last element if it was filled, to which a stroke can still be added. */
+  /**
+   * The path of the last element if that element was filled, so that a stroke can be added to the same element; otherwise
+   * empty.
+   */
   filled: string;
   clips: Map<string, string>;
 }
@@ -166,7 +173,7 @@ function clipTo(recording: Recording, path: string): void {
   recording.state.clip = id;
 }
 
-/** Arcs are drawn as two halves, because an SVG arc cannot end where it begins, as a full circle does. */
+/** Adds an arc to the path as two halves, because an SVG arc cannot end where it begins, as a full circle does. */
 function addArc(
   recording: Recording,
   x: number,
@@ -270,9 +277,10 @@ function stateMethods(recording: Recording) {
 export type SvgContext = Properties & ReturnType<typeof pathMethods> & ReturnType<typeof stateMethods>;
 
 /**
- * A canvas whose 2D context records SVG: paths with the current transformation applied, clips whose ids begin with
- * `prefix`, and text as `<text>`. Coordinates have one decimal, and the same calls give the same elements. The context
- * throws an Error for any unsupported method or property, with its name, and for a coordinate that is not finite.
+ * Returns a canvas whose 2D context records SVG: paths to which the current transformation is applied, clips whose ids
+ * begin with `prefix`, and text as `<text>` elements. Coordinates have one decimal, and the same calls give the same
+ * elements. The context throws an Error that names the method or property if it is unsupported, and an Error for a
+ * coordinate that is not finite.
  */
 export function svgCanvas(width: number, height: number, prefix: string) {
   const recording: Recording = {
@@ -306,7 +314,7 @@ export function svgCanvas(width: number, height: number, prefix: string) {
     width,
     height,
     getContext: (_kind: string): unknown => context,
-    /** The elements drawn so far, without the surrounding document. */
+    /** Returns the elements drawn so far, without the surrounding document. */
     elements: () => recording.out.join("\n"),
   };
   return canvas;

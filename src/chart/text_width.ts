@@ -1,8 +1,9 @@
-// The width of text, from a table instead of fonts, so that charts have the same layout on every machine. Each width is
-// the larger of Helvetica's (and so Arial's) and DejaVu Sans's, so that labels do not overlap in either.
+// Computes the width of text from a table instead of fonts, so that charts have the same layout on every machine. Each
+// width in the table is the larger of the widths in Helvetica (which Arial shares) and in DejaVu Sans, so that labels do
+// not overlap in any of these fonts.
 import { escapeText } from "../base/terminal.ts";
 
-// Hundredths of the font size, for the code points 32 to 126.
+// The widths of the code points 32 to 126, in hundredths of the font size.
 const WIDTHS = (
   "32 40 46 84 64 95 78 28 39 39 50 84 32 36 32 34 64 64 64 64 64 64 64 64 64 64 34 34 84 84 84 56 " +
   "102 68 69 72 77 67 61 78 75 30 50 67 56 86 75 79 67 79 72 67 61 73 68 99 69 67 69 39 34 39 84 56 " +
@@ -16,7 +17,7 @@ const BOLD = 1.12;
 /** The parts of a CSS font such as `"bold 12px Helvetica, sans-serif"` that {@link textWidth} and the SVG need. */
 export type Font = ReturnType<typeof parseFont>;
 
-/** Parses a CSS font shorthand with a size in pixels, ignoring its line height; throws Error for any other. */
+/** Parses a CSS font shorthand with a size in pixels, ignoring its line height; throws Error for any other text. */
 export function parseFont(font: string) {
   const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
   if (!match) throw new Error(`The chart's canvas does not support the font "${font}".`);
@@ -27,12 +28,12 @@ export function parseFont(font: string) {
 }
 
 /**
- * An upper estimate of the width of a line of text in pixels: the sum over its characters of table width * size,
- * times 1.12 in bold.
+ * Returns an upper estimate of the width of a line of text in pixels: the sum of the widths of its characters in the table,
+ * times the font size, and times 1.12 if the font is bold.
  */
 export function textWidth(text: string, font: Font): number {
   let hundredths = 0;
-  // Measured as drawn, with escapes.
+  // The text is measured as it is drawn, with control characters escaped.
   for (const character of escapeText(text)) {
     const code = character.codePointAt(0)!;
     hundredths += WIDTHS[code - 32] ?? (code < FIRST_WIDE ? OTHER_WIDTH : WIDE_WIDTH);

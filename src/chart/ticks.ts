@@ -1,6 +1,6 @@
-// Ticks of axes and their labels, for every kind of chart, over the full range of float64.
+// Computes the ticks of axes and their labels, for every kind of chart and for values in the full range of float64.
 
-/** The shortest decimal form of numbers such as 1e-320, which have fewer than six digits of precision. */
+/** Returns the shortest decimal form of a number such as 1e-320, which has fewer than six digits of precision. */
 function shortest(value: number): string {
   for (let digits = 0; digits < 5; digits++) {
     const text = value.toExponential(digits);
@@ -10,8 +10,8 @@ function shortest(value: number): string {
 }
 
 /**
- * The label of a tick on an axis whose largest absolute value is `largest`, for example 1000, 20,000 or 3M (for 3e6). If
- * `largest` is below 0.01, it is in scientific notation.
+ * Returns the label of a tick on an axis whose largest absolute value is `largest`, for example 1000, 20,000 or 3M (for
+ * 3e6). The label is in scientific notation if `largest` is below 0.01.
  */
 export function tickLabel(value: number, largest: number): string {
   if (value === 0) return "0";
@@ -31,21 +31,25 @@ export const largestOf = (values: Iterable<number>): number => {
 };
 
 /**
- * The number by which values up to `largest` are divided before they are added: 1, or a power of ten if `largest` is above
- * 1e12 or below 1e-12. Without it 1e308 - -1e308 is infinite, and Chart.js never stops counting the decimals of 1e-320.
+ * Returns the number by which values up to `largest` are divided before they are added or subtracted: 1, or a power of ten
+ * if `largest` is above 1e12 or below 1e-12. Without this division 1e308 - -1e308 would be infinite, and Chart.js would
+ * never stop counting the decimals of 1e-320.
  */
 export function unitOf(largest: number): number {
   if (!(largest > 0) || (largest >= 1e-12 && largest <= 1e12)) return 1;
   return Number(`1e${Math.floor(Math.log10(largest))}`) || Number.MIN_VALUE;
 }
 
-/** The position of a value from 0 at `low` to 1 at `high`; 0 if the two are equal. */
+/** Returns the position of a value on a scale from 0 at `low` to 1 at `high`; 0 if `low` and `high` are equal. */
 export function shareOf(value: number, low: number, high: number): number {
   const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
   return high > low ? (value / unit - low / unit) / (high / unit - low / unit) : 0;
 }
 
-/** The multiples of 1, 2 or 5 times a power of ten within [low, high], about `count`; only integers if `integers`. */
+/**
+ * Returns about `count` ticks within [low, high], which are the multiples of 1, 2 or 5 times a power of ten. If `integers`,
+ * all ticks are integers.
+ */
 export function linearTicks(low: number, high: number, integers: boolean, count = 6): { value: number }[] {
   const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
   const [from, to] = [low / unit, high / unit];
@@ -63,7 +67,10 @@ export function linearTicks(low: number, high: number, integers: boolean, count 
 
 const MOST_LOG_TICKS = 7;
 
-/** The smallest step of 1, 2, 3, 5, 10, ... powers of ten that gives `count` powers at most {@link MOST_LOG_TICKS} ticks. */
+/**
+ * Returns the smallest step of 1, 2, 3, 5, 10, ... powers of ten with which an axis over `count` powers of ten gets at most
+ * {@link MOST_LOG_TICKS} ticks.
+ */
 function stepOfPowers(count: number): number {
   for (let power = 1;; power *= 10) {
     for (const digit of [1, 2, 3, 5]) if (count / (digit * power) <= MOST_LOG_TICKS) return digit * power;
@@ -71,8 +78,8 @@ function stepOfPowers(count: number): number {
 }
 
 /**
- * The ticks of a logarithmic axis over [low, high], both above 0: powers of ten; on a shorter axis also 2 and 5 times these,
- * or all digits times these; on a very short one the ticks of a linear axis.
+ * Returns the ticks of a logarithmic axis over [low, high], both above 0. They are powers of ten; on a shorter axis also 2
+ * and 5 times a power of ten, or every digit times a power of ten. A very short axis has the ticks of a linear axis.
  */
 export function logTicks(low: number, high: number): number[] {
   const all: { value: number; digit: number; power: number }[] = [];
@@ -99,14 +106,17 @@ export function logTicks(low: number, high: number): number[] {
 }
 
 /**
- * Whether `low` and `high` differ only by rounding, so that their ticks would all have the same label. An axis shows such a
- * line in its middle.
+ * Returns whether `low` and `high` differ only by rounding, so that all ticks between them would have the same label. An
+ * axis shows a line with such values in its middle.
  */
 export function isFlat(low: number, high: number): boolean {
   return low <= high && high - low <= 1e-5 * Math.max(Math.abs(low), Math.abs(high));
 }
 
-/** The ends of a linear axis around a flat line: a tenth of its value to either side, or 1 around 0. */
+/**
+ * Returns the ends of a linear axis around a flat line: a tenth of the line's value below and above it, or -1 and 1 for a
+ * line at 0.
+ */
 export function roundFlat(low: number, high: number): [low: number, high: number] {
   const largest = Math.max(Math.abs(low), Math.abs(high));
   const side = largest / 10 || largest || 1;
@@ -114,7 +124,10 @@ export function roundFlat(low: number, high: number): [low: number, high: number
   return [Math.max(-MAX_VALUE, low - side), Math.min(MAX_VALUE, high + side)];
 }
 
-/** The ends of a linear axis over [low, high]: the nearest round numbers beyond, for about `count` ticks. */
+/**
+ * Returns the ends of a linear axis over [low, high], which are the nearest round numbers at or beyond `low` and `high` for
+ * about `count` ticks.
+ */
 export function roundEnds(low: number, high: number, count = 6): [low: number, high: number] {
   const [first, second] = linearTicks(low, high, false, count).map(({ value }) => value);
   const step = second - first || high / 4 - low / 4;
@@ -126,7 +139,7 @@ export function roundEnds(low: number, high: number, count = 6): [low: number, h
   ];
 }
 
-/** The ends of an axis clamped to its limits; unchanged if the clamped range would be empty. */
+/** Returns the ends of an axis clamped to its limits, or unchanged if the clamped range would be empty. */
 export function within(
   [low, high]: readonly [low: number, high: number],
   limits: readonly [low: number, high: number] = [-Infinity, Infinity],

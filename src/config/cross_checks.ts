@@ -11,7 +11,10 @@ import type { Config } from "./schema.ts";
 /** Sources that generate their samples and so have no text to split. */
 export const SYNTHETIC_SOURCES: readonly string[] = Object.keys(TASKS);
 
-/** Whether each source is a synthetic task; undefined for an unknown name, which loading the data rejects. */
+/**
+ * Returns whether each source is a synthetic task; undefined for an unknown name, which is rejected later, when the data is
+ * loaded.
+ */
 function syntheticSources({ data: { files, source, sources, tasks } }: Config): (boolean | undefined)[] {
   const all = sources.length > 0 ? sources : [{ files, source }];
   return all.map(({ files, source }) => {
@@ -107,7 +110,7 @@ function tokenizerHasFile({ tokenizer: { kind, file } }: Config): Conflict | und
   return { key: "tokenizer.file", keys: ["tokenizer.file", "tokenizer.kind"], message };
 }
 
-/** The source of the samples, for error messages. */
+/** Describes the source of the samples, for error messages. */
 function sourceOf({ data: { files, source, sources, tasks } }: Config): string {
   if (sources.length > 0) return "data.sources of texts only";
   return files.length > 0 ? "data.files" : tasks === null ? `data.source ${source}` : `data.tasks ${tasks}`;
@@ -146,7 +149,8 @@ const CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
 const NO_EFFECT_CHECKS = [answersNeedTasks, splitFilesNeedTexts];
 
 /**
- * Warnings about valid but probably unintended settings, one line each: at present only about a warmup longer than the run.
+ * Returns warnings about settings that are valid but probably unintended, one line each. At present the only such warning
+ * is about a warmup that is longer than the run.
  *
  * @example
  * ```ts
@@ -163,7 +167,7 @@ export function configWarnings({ train: { steps }, schedule: { warmup } }: Confi
 }
 
 /**
- * The first conflict between keys that are each valid, or undefined.
+ * Returns the first conflict between keys, each of which is valid by itself, or undefined if there is no conflict.
  *
  * @param saved whether the configuration comes from a checkpoint, which may contain settings without effect
  */

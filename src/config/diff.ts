@@ -12,7 +12,8 @@ export interface ConfigDifference {
 }
 
 /**
- * A configuration as a flat map of keys such as `model.block.attention.activation`; an empty list or mapping counts as a value.
+ * Returns a configuration as a flat map from keys such as `model.block.attention.activation` to values; an empty list or
+ * mapping counts as a value.
  *
  * @example
  * ```ts
@@ -32,7 +33,8 @@ export function configKeys(config: object): Map<string, unknown> {
 }
 
 /**
- * The keys in which two configurations differ, in the order of the first, then those that only the second has.
+ * Returns the keys in which two configurations differ: first the keys of the first configuration in its order, then those
+ * that only the second configuration has.
  *
  * @example
  * ```ts

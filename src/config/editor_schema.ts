@@ -17,7 +17,7 @@ const ANCHORS: JsonSchema = {
   description: "Holds anchors for merge keys (<<); not a key of the run.",
 };
 
-/** Short forms of lists: a single entry, or null for none. */
+/** The short forms of keys that take a list: a single entry, or null for an empty list. */
 const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   track: [{ type: "string" }, { type: "object" }, { type: "null" }],
   "track.select": [{ type: "string" }],
@@ -28,7 +28,10 @@ const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   "train.freeze": [{ type: "string" }],
 };
 
-/** The schema of a file, or of a part of it, from the schema of one run: keys also accept sweeps, and some a short form. */
+/**
+ * Returns the schema of a file, or of a part of a file, for the schema of one run. In a file, keys also accept sweeps, and
+ * some keys accept a short form.
+ */
 function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   const below = (key: string) => path === "" ? key : `${path}.${key}`;
   const { properties, items, additionalProperties } = schema;
@@ -45,11 +48,11 @@ function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   return copy;
 }
 
-/** The schema of a key in a file, from the key's schema in one run. */
+/** Returns the schema of a key in a file for the key's schema in one run. */
 function fileSchema(schema: JsonSchema, path: string): JsonSchema {
   if (NEVER_SWEPT.includes(path)) return schema;
   const { description, default: start, ...rest } = withSweeps(schema, path);
-  // The entries of a section are not described again: the schema would double with every level.
+  // The entries of a section are not described again, because the size of the schema would double with every level.
   const swept: JsonSchema = rest.properties ? { type: "object" } : rest;
   const short = (SHORT[path] ?? []).map((one) => one.type === "object" ? rest.items as JsonSchema : one);
   const sweep: JsonSchema = {
@@ -65,8 +68,8 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
 }
 
 /**
- * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, derived from
- * the definition from which the validator is also derived. It allows `ablations`, and sweeps (a list instead of a single
+ * Returns the JSON Schema (draft-07) of a configuration file, for editors. It has types, limits, defaults and descriptions,
+ * and is derived from the same definition as the validator. It allows `ablations`, and sweeps (a list instead of a single
  * value) of every key except the keys in `NEVER_SWEPT`.
  *
  * @example

@@ -1,16 +1,19 @@
-// Builds the validator of a table of keys. Messages here complete the sentence "expected ..., found ...": the resolver adds the
-// place and the value.
+// Builds the validator of a table of keys. The messages in this file are the part after "expected"; the resolver adds the
+// place and the value that was found.
 
 import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { z } from "./zod.ts";
 
-/** Converts text such as `1e-3` to a number: YAML 1.1 parsers read it as text, as does any parser if it is quoted. */
+/**
+ * Converts text such as `1e-3` to a number, because YAML 1.1 parsers read `1e-3` as text, and so does every parser if it is
+ * quoted.
+ */
 function fromExponent(value: unknown): unknown {
   const exponent = /^[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+$/i;
   return typeof value === "string" && exponent.test(value) ? Number(value) : value;
 }
 
-/** What a key of each kind expects, for error messages. */
+/** Maps each kind to a description of the values that it allows, for error messages. */
 export const EXPECTED: Readonly<Record<keyof KeyKinds, string>> = {
   flag: "true or false",
   string: "text",
@@ -29,7 +32,10 @@ const LIMITS: { [kind: string]: (n: z.ZodNumber, error: string) => z.ZodNumber }
   fraction: (n, error) => n.min(0, { error }).lt(1, { error }),
 };
 
-/** Validates a value of a kind, or an integer of at least `least`; `or` is appended to the error message. */
+/**
+ * Returns a validator for values of a kind (default: integer) that are at least `least`; `or` is appended to the error
+ * message.
+ */
 function valueOf(kind: keyof KeyKinds = "integer", least?: number, or = ""): z.ZodType {
   const expected = EXPECTED[kind];
   if (kind === "flag") return z.boolean({ error: or ? "true, false or null" : expected });
@@ -48,7 +54,7 @@ function either(words: readonly string[]): string {
   return words.length === 1 ? `"${last}"` : `${words.slice(0, -1).join(", ")} or ${last}`;
 }
 
-/** Validates a key whose value is one of `words` or, if the key has a kind, a value of that kind. */
+/** Returns a validator for a key whose value is one of `words` or, if the key has a kind, a value of that kind. */
 function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodType {
   if (is === undefined) {
     return z.enum(words as [string], { error: either(orNull ? [...words, "null"] : words) });
@@ -59,7 +65,7 @@ function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodTy
   return z.union([word, valueOf(is)], { error });
 }
 
-/** Validates the non-null values of a key. */
+/** Returns a validator for the values of a key other than null. */
 function heldBy(key: Key, orNull: boolean): z.ZodType {
   const { is, oneOf, least, matches, list, pair, expected: error } = key;
   if (matches) return z.string({ error }).regex(matches, { error });
@@ -68,7 +74,7 @@ function heldBy(key: Key, orNull: boolean): z.ZodType {
   return oneOf ? wordOf(key, namesOf(oneOf), orNull) : valueOf(is, least, orNull ? ", or null" : "");
 }
 
-/** The validator of a key, a section or a list. */
+/** Returns the validator of a key, a section or a list. */
 function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
   if ("keys" in key) {
     const mapping = section(key.keys, key.others);
@@ -85,7 +91,10 @@ function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
   return (key.default === undefined ? nullable : nullable.default(key.default)).describe(key.doc);
 }
 
-/** The validator of a table of keys; it rejects other keys unless `others` says what is expected of them. */
+/**
+ * Returns the validator of a table of keys. It rejects keys that are not in the table, unless `others` describes the values
+ * that such keys may have.
+ */
 export function section(keys: Keys, others?: string): z.ZodObject {
   const shape = Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, schemaOf(key)]));
   const error = "a mapping of keys";

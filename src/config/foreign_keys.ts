@@ -1,4 +1,5 @@
-// The keys of nanoGPT, PyTorch and Hugging Face with heed's equivalents, to suggest for an unknown key.
+// Maps keys of nanoGPT, PyTorch and Hugging Face to heed's equivalents, which are suggested when a configuration has an
+// unknown key.
 
 /** Maps the names of keys in other tools to heed's keys. */
 export const FOREIGN_KEYS: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
-// The keys that a user's hooks file adds to `hooks` of a configuration: their defaults give their types and fill in omitted keys.
+// The keys that a user's hooks file adds to `hooks` of a configuration. The default of a key determines its type, and is
+// its value if the configuration omits the key.
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import type { Config } from "./schema.ts";
@@ -57,7 +58,7 @@ function checkDeclared(file: string, keys: unknown): Record<string, HookKey> {
   return keys as Record<string, HookKey>;
 }
 
-/** What a key expects, for error messages; undefined if the value is valid. */
+/** Describes the values that a key allows, for error messages; returns undefined if `value` is valid. */
 function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: HookKey, value: unknown) {
   if (typeof start === "number") {
     const limits = [

@@ -1,10 +1,10 @@
-// The keys of a configuration as text: the allowed values, default and meaning of each.
+// Describes the keys of a configuration as text: the allowed values, the default and the meaning of each key.
 import { didYouMean, UserError } from "../base/errors.ts";
 import { type Key, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { EXPECTED } from "./fields.ts";
 import { CONFIG_KEYS } from "./schema.ts";
 
-/** The allowed values of a key, in words. */
+/** Describes the allowed values of a key in words. */
 function valuesOf(key: Key): string {
   const { is, oneOf, least, list, pair, expected } = key;
   const kind = is === undefined && least !== undefined ? EXPECTED.integer : is && EXPECTED[is];
@@ -18,7 +18,7 @@ function valuesOf(key: Key): string {
   return words.join(", ");
 }
 
-/** For a key and each key inside it: the line `path: values; default: value`, and a line with its meaning. */
+/** Returns two lines for a key and for each key inside it: `path: values; default: value`, and the meaning of the key. */
 function linesOf(path: string, key: Key | KeySection | KeyList): { path: string; lines: string[] }[] {
   const item = (values: string, start: string) => ({
     path,
@@ -36,11 +36,11 @@ const below = (path: string, keys: Keys): { path: string; lines: string[] }[] =>
   Object.entries(keys).flatMap(([name, key]) => linesOf(path === "" ? name : `${path}.${name}`, key));
 
 /**
- * The keys of a configuration that start with a prefix, each with its allowed values, default and meaning. For the keys of a
- * list's entries, `N` stands for the index of an entry, from 0.
+ * Returns lines that describe the keys of a configuration that start with a prefix: the allowed values, the default and the
+ * meaning of each key. For the keys of a list's entries, `N` stands for the index of an entry, from 0.
  *
  * @param prefix a key, or the beginning of several keys, for example "model.block"
- * @throws {UserError} if no key starts with it; the message suggests the nearest key
+ * @throws {UserError} if no key starts with the prefix; the message suggests the nearest key
  *
  * @example
  * ```ts

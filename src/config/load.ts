@@ -64,10 +64,13 @@ async function missingMessage(path: string): Promise<string> {
   return `${describeValue(path)}: no such file.${remedy}`;
 }
 
-/** A configuration's file, or the text of a shipped configuration, and its name in error messages. */
+/**
+ * Where a configuration was found: its file or, for a shipped configuration, its text. `place` is its name in error
+ * messages.
+ */
 export type Located = { place: string; file?: string; shipped?: string };
 
-/** Finds the configuration of a path or bare name. */
+/** Finds the configuration that a path or a bare name refers to. */
 async function locate(path: string): Promise<Located> {
   const kind = await kindOf(path);
   if (kind === "file") return { file: path, place: path };
@@ -81,8 +84,8 @@ async function locate(path: string): Promise<Located> {
 }
 
 /**
- * Finds all configurations of a path or bare name: `small` is `configs/small.yaml` and every `configs/small-*.yaml`, in the
- * order of their names.
+ * Finds all configurations that a path or a bare name refers to. The bare name `small` refers to `configs/small.yaml` and
+ * every `configs/small-*.yaml`, which are returned in the order of their names.
  */
 export async function locateAll(path: string): Promise<Located[]> {
   if (isBare(path) && await kindOf(path) !== "file") {
@@ -119,7 +122,8 @@ export async function readRaw({ file, shipped, place }: Located): Promise<Record
  * @param path a YAML file, or a bare name such as `nanogpt_cpu`: `configs/nanogpt_cpu.yaml` in the working directory, else
  *   the configuration that heed ships under that name
  * @param overrides as for `applyOverride`
- * @throws {UserError} if the file is missing (the message suggests the nearest name) or if it or an override is invalid
+ * @throws {UserError} if the file is missing (the message suggests the nearest name) or if the file or an override is
+ * invalid
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
-// The runs that a command line requests: one, or several if a key is swept, a name is a prefix, or ablations are requested.
-// Every run is resolved, named and checked before the first one starts.
+// Determines the runs that a command line requests: one run, or several if a key is swept, if a bare name is the prefix of
+// several configurations, or if ablations are requested. Every run is resolved, named and checked before the first one
+// starts.
 
 import { parse } from "node:path";
 import { UserError } from "../base/errors.ts";
@@ -16,9 +17,12 @@ import { shortKeys, valueLabel, type Variant, variantsOf } from "./sweep.ts";
 export interface SweepRun {
   /** Name of the run and of its configuration, for example `grid-03-lr=0.001-dim=64`. */
   readonly name: string;
-  /** The configuration that it comes from, as an argument of `train`: a path or a bare name. */
+  /** The configuration that the run comes from, as an argument of `train`: a path or a bare name. */
   readonly file: string;
-  /** The overrides of the file for this run: the given ones, the ablation's, and one for each swept key. */
+  /**
+   * The overrides that turn the file into the configuration of this run: those of the command line, those of the ablation,
+   * and one for each swept key.
+   */
   readonly overrides: readonly string[];
   /** The resolved configuration. */
   readonly config: Config;
@@ -56,7 +60,7 @@ interface Draft extends Variant {
   readonly ablation: string | undefined;
 }
 
-/** The name and the overrides of each ablation. */
+/** Returns the name and the overrides of each ablation. */
 function ablationsOf(raw: Record<string, unknown>, place: string): [string, string[]][] {
   const ablations = raw.ablations ?? {};
   if (!isMapping(ablations)) {
@@ -87,7 +91,7 @@ async function withContext<T>(what: string | undefined, act: () => T | Promise<T
   }
 }
 
-/** The runs of one file, in order. */
+/** Returns the runs of one file, in order. */
 async function draftsOf(
   located: Located,
   file: string,
@@ -119,7 +123,7 @@ async function draftsOf(
   return drafts;
 }
 
-/** A name for each run: a number and the values that vary. */
+/** Returns a name for each run, which contains the number of the run and the values of its swept keys. */
 function namesOf(drafts: readonly Draft[]): string[] {
   const short = shortKeys([...new Set(drafts.flatMap(({ choices }) => choices.map(({ key }) => key)))]);
   const width = Math.max(2, String(drafts.length).length);
@@ -134,9 +138,10 @@ function namesOf(drafts: readonly Draft[]): string[] {
 
 /**
  * Loads the runs that a command requests: those of the file or, for a bare name, of `configs/<name>.yaml` and every
- * `configs/<name>-*.yaml`, with the overrides applied. A list given for a key that expects a single value is a sweep: one run
- * per value, the cartesian product in the order of the file. For a key that expects a list (`optimizer.betas`), only a list of
- * lists is a sweep. Keys that a hooks file declares can be swept too.
+ * `configs/<name>-*.yaml`, with the overrides applied. A list given for a key that expects a single value is a sweep, with
+ * one run per value. If there are several sweeps, there is one run for each element of their cartesian product, in the
+ * order of the file. For a key that expects a list (`optimizer.betas`), only a list of lists is a sweep. Keys that a hooks
+ * file declares can be swept too.
  *
  * @param path as for `loadConfig`
  * @param overrides as for `applyOverride`

@@ -12,14 +12,17 @@ import type { Config } from "./schema.ts";
 /** A conflict between keys: the key to name, all keys involved, and the rest of the error message. */
 export type Conflict = { key: string; keys: string[]; message: string };
 
-/** Divisors of n, found in pairs up to its square root, so that even an absurd width takes only a second. */
+/**
+ * Returns the divisors of n. They are found in pairs up to the square root of n, so that even an absurdly large width takes
+ * only a second.
+ */
 function divisors(n: number): number[] {
   const result: number[] = [];
   for (let i = 1; i * i <= n; i++) if (n % i === 0) result.push(i, n / i);
   return result;
 }
 
-/** "the nearest divisors are 4 and 8": the divisors of n just below and above a value. */
+/** Returns a text such as "the nearest divisors are 4 and 8." with the divisors of n just below and above a value. */
 function nearestDivisors(value: number, n: number): string {
   const all = divisors(n);
   const below = maximum(all.filter((d) => d < value));
@@ -53,7 +56,10 @@ function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | unde
   };
 }
 
-/** An error in a block's attention: the key there, another key that it involves, and the rest of the error message. */
+/**
+ * An error in the attention keys of a block: the wrong key, another key that is involved, and the rest of the error
+ * message.
+ */
 type Fault = { key: string; other?: string; message: string };
 type Check = (attention: BlockConfig["attention"], model: ModelConfig) => Fault | undefined;
 
@@ -89,7 +95,10 @@ const BLOCK_CHECKS: readonly Check[] = [
     expressionFault("score")(attention, model) ?? expressionFault("mask")(attention, model),
 ];
 
-/** Checks that a block's `score` or `mask` is an expression over the variables of a modifier or of a mask. */
+/**
+ * Returns a check that a block's `score` or `mask` is an expression in the variables that a score modifier or a mask may
+ * use.
+ */
 const expressionFault = (key: "score" | "mask"): Check => ({ [key]: text }) => {
   if (text === null) return undefined;
   try {

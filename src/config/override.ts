@@ -8,7 +8,7 @@ import { CONFIG_KEYS } from "./schema.ts";
 import { describeValue, isMapping, showPath, showWritten, valueAt } from "../base/show.ts";
 import { parseValue } from "./yaml.ts";
 
-/** A parsed override; `drop` is `~key`, which has no value. */
+/** A parsed override. `drop` is true for `~key`, which has no value. */
 export type Override = { text: string; path: string[]; drop: boolean; value: unknown };
 
 /** Parses `key=value`, `+key=value` or `~key`; throws a UserError with an example for anything else. */
@@ -44,7 +44,10 @@ export function parseOverride(text: string): Override {
   }
 }
 
-/** An override with its value quoted as text, ready for a shell, for example `'sample.prompt="0x1F"'`. */
+/**
+ * Returns an override with its value quoted as text, in a form that can be pasted into a shell, for example
+ * `'sample.prompt="0x1F"'`.
+ */
 export function quotedOverride(text: string): string {
   const value = text.indexOf("=") + 1;
   const quoted = text.slice(0, value) + escapeControls(JSON.stringify(text.slice(value)));
@@ -117,9 +120,10 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
 }
 
 /**
- * Applies one override to a raw configuration and returns a copy. `key.path=value` sets a key (the value is a YAML scalar or
- * flow collection, a number in the path is an index of a list, an unset list starts as its default), `+key=value` sets
- * `hooks.key`, `~key.path` drops a key that is set. Unknown keys are rejected later, by validation.
+ * Returns a copy of a raw configuration with one override applied. `key.path=value` sets a key, `+key=value` sets
+ * `hooks.key`, and `~key.path` drops a key that is set. The value is a YAML scalar or flow collection, a number in the path
+ * is an index into a list, and a list that is not set starts as its default. Unknown keys are rejected later, by
+ * validation.
  *
  * @throws {UserError} if the override has another form, its path leads through a scalar or to an index that the list does not
  *   have, or the key to drop is not set

@@ -13,36 +13,42 @@ import { firstConflict } from "./cross_checks.ts";
 export type ConfigOrigin = {
   /** The file's path, for error messages. */
   place: string;
-  /** Default name of the run: the file's stem. */
+  /** The default name of the run, which is the name of the file without its extension. */
   name: string;
-  /** The overrides already applied to it, so that errors name the override that caused them. */
+  /** The overrides that are already applied to the configuration, so that errors can name the override that caused them. */
   overrides?: readonly string[];
-  /** Whether it comes from a checkpoint, which may contain settings without effect. Default: false. */
+  /** Whether the configuration comes from a checkpoint, which may contain settings without effect. Default: false. */
   saved?: boolean;
 };
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
-/** Whether one path is equal to or a prefix of the other. */
+/** Returns whether one of two paths is equal to the other or a prefix of it. */
 function touches(a: Path, b: Path): boolean {
   return Array.from({ length: Math.min(a.length, b.length) }, (_, i) => String(a[i]) === String(b[i])).every(
     Boolean,
   );
 }
 
-/** The path that an override affects: the whole list if it drops an entry, since the later entries shift. */
+/**
+ * Returns the path that an override affects. If the override drops an entry of a list, it affects the whole list, because
+ * the later entries shift.
+ */
 function reach({ path, drop }: Override): Path {
   return drop && /^\d+$/.test(path[path.length - 1]) ? path.slice(0, -1) : path;
 }
 
-/** The last override that affects one of the keys. */
+/** Returns the last override that affects one of the keys, or undefined if there is none. */
 function overrideOf(origin: ConfigOrigin, keys: readonly Path[]): Override | undefined {
   return (origin.overrides ?? []).map(parseOverride)
     .findLast((override) => keys.some((k) => touches(reach(override), k)));
 }
 
-/** `configs/a.yaml: model.dim` or, if an override affects one of the keys, `override model.dim=0`. */
+/**
+ * Returns the place of an error, which is `configs/a.yaml: model.dim` or, if an override affects one of the keys,
+ * `override model.dim=0`.
+ */
 function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): string {
   const written = showPath(key);
   const last = overrideOf(origin, keys);
@@ -51,7 +57,10 @@ function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): strin
   return last.path.join(".") === written ? place : `${place}: ${written}`;
 }
 
-/** Suggests heed's key for another tool's, else a key of the same name in any section, else a similar key in `section`. */
+/**
+ * Suggests heed's equivalent of another tool's key, otherwise a key with the same name in any section, otherwise a similar
+ * key in `section`.
+ */
 function keySuggestion(key: string, section: Path): string {
   if (Object.hasOwn(FOREIGN_KEYS, key)) return ` It is "${FOREIGN_KEYS[key]}" here.`;
   const schema = runJsonSchema();
@@ -72,13 +81,13 @@ function keyPaths(node: JsonSchema): string[] {
   ]);
 }
 
-/** The words that a key accepts, over all branches of a union. */
+/** Returns the words that a key accepts in all branches of a union. */
 function knownValues(issue: Issue): string[] {
   if (issue.code === "invalid_value") return issue.values.map(String);
   return issue.code === "invalid_union" ? issue.errors.flat().flatMap(knownValues) : [];
 }
 
-/** Says how to quote a text that was read as a number or boolean; how it was spelled in a file is no longer known. */
+/** Says how to quote a text that was read as a number or boolean; its spelling in a file is no longer known. */
 function quoteAdvice(path: Path, value: unknown, origin: ConfigOrigin): string {
   const last = overrideOf(origin, [path]);
   const exact = last !== undefined && last.path.length === path.length;
@@ -104,7 +113,10 @@ function describeIssue(issue: Issue, raw: unknown, origin: ConfigOrigin): string
   return `${at}: expected ${issue.message}, found ${describeValue(value)}.${remedy}`;
 }
 
-/** Merges `top` over `base`: mappings key by key, at most `depth` levels down; anything else is replaced. */
+/**
+ * Merges `top` over `base`. Mappings are merged key by key, down to `depth` levels; any other value is replaced by that of
+ * `top`.
+ */
 function overlay(base: unknown, top: unknown, depth = 3): unknown {
   if (depth === 0 || !isMapping(base) || !isMapping(top)) return top;
   const merged = Object.entries(top).map(([key, value]) => {
@@ -113,7 +125,7 @@ function overlay(base: unknown, top: unknown, depth = 3): unknown {
   return { ...base, ...Object.fromEntries(merged) };
 }
 
-/** Fills in each entry of model.blocks from model.block. */
+/** Fills in the keys that each entry of model.blocks omits with those of model.block. */
 function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
   const model = valueAt(raw, ["model"]);
   const blocks = valueAt(model, ["blocks"]);

@@ -1,5 +1,6 @@
-// The definition of a configuration: type, default and meaning of each key; a model's keys are in nn. The types, the validator,
-// the defaults and the JSON Schema for editors are all derived from it, so that they cannot disagree.
+// The definition of a configuration: the type, the default and the meaning of each key. The keys of a model are defined in
+// src/nn. The types, the validator, the defaults and the JSON Schema for editors are all derived from this definition, so
+// that they cannot disagree.
 
 import { SCHEDULE_KEYS } from "../../kernels/optimizers/schedules.ts";
 import { OPTIMIZER_KEYS } from "../../kernels/optimizers/table.ts";
@@ -78,7 +79,7 @@ const OUTPUT = {
 
 const WATCHED = 'everything, or a list of entries such as {select: ["act:blocks.*.attn.*"], every: 10}';
 
-/** A single entry is short for a list of one. */
+/** Converts short forms of a list: a single entry stands for a list with one entry, and null for an empty list. */
 const asEntries = (raw: unknown): unknown => raw === null ? [] : isMapping(raw) ? [raw] : raw;
 
 const TRACK = {
@@ -93,7 +94,7 @@ const TRACK = {
     },
     every: { least: 1, default: 1, doc: "Steps between records." },
   },
-  // `everything`, or a single selector, is short for an entry.
+  // A text, which is `everything` or a single selector, is a short form of an entry.
   from: (raw: unknown): unknown => typeof raw === "string" ? [{ select: [raw] }] : asEntries(raw),
   expected: WATCHED,
   doc: `Which tensors' statistics are recorded, and how often: ${WATCHED}. [] records none.`,
@@ -118,7 +119,7 @@ const CAPTURE = {
   doc: "Attention patterns and scores to store in full, for the given layers, heads and queries.",
 } as const satisfies KeyList;
 
-/** The keys of a configuration: the allowed values, default and meaning of each. */
+/** The keys of a configuration: the allowed values, the default and the meaning of each key. */
 export const CONFIG_KEYS = {
   name: {
     matches: /^(?!\.{1,2}$)[^/\\\p{Cc}]+$/u,
@@ -160,7 +161,7 @@ export const CONFIG_KEYS = {
   },
 } as const satisfies Keys;
 
-/** The configuration of an experiment, every key present. {@link CONFIG_KEYS} documents the keys.
+/** The configuration of an experiment, in which every key is present. {@link CONFIG_KEYS} documents the keys.
  * @category Configuration */
 export type Config = KeyValues<typeof CONFIG_KEYS>;
 
@@ -177,10 +178,13 @@ export type JsonSchema = {
   minItems?: number;
 };
 
-/** The validator of a configuration, key by key; `resolveConfig` also checks keys against one another. */
+/** The validator of a configuration. It checks each key by itself; `resolveConfig` also checks keys against one another. */
 export const definition = section(CONFIG_KEYS) as unknown as z.ZodType<Config>;
 
-/** The JSON Schema of one run's configuration: the keys of a section are its `properties`, the entries of a list its `items`. */
+/**
+ * Returns the JSON Schema of one run's configuration. The schemas of a section's keys are in its `properties`, and the
+ * schema of a list's entries is in its `items`.
+ */
 export function runJsonSchema(): JsonSchema {
   const { required: _, ...schema } = z.toJSONSchema(
     definition,
@@ -194,7 +198,7 @@ export function runJsonSchema(): JsonSchema {
         const { def } = zodSchema._zod;
         // Zod omits a default before a conversion; our conversion affects only numbers in quotes.
         if (def.type === "default") jsonSchema.default = def.defaultValue as typeof jsonSchema.default;
-        // A pair becomes a list of two, written the same way in every draft.
+        // A pair is written as a list of two numbers, which has the same form in every draft.
         if (def.type === "tuple" && Array.isArray(jsonSchema.items)) {
           const { items: [item], length } = { items: jsonSchema.items, length: jsonSchema.items.length };
           delete jsonSchema.additionalItems;

@@ -14,19 +14,25 @@ export type Choice = {
   /** The swept key, for example `optimizer.lr`. */
   key: string;
   value: unknown;
-  /** Its index in the list, from 0. */
+  /** The index of the value in the list, from 0. */
   index: number;
-  /** The override that sets it: `optimizer.lr=0.001`. */
+  /** The override that sets the key to the value, for example `optimizer.lr=0.001`. */
   override: string;
 };
 
 /** A raw configuration without sweeps, and the choices that produced it. */
 export type Variant = { raw: Record<string, unknown>; choices: readonly Choice[] };
 
-/** Keys that a sweep sets itself or shares between runs: a list there is an error. */
+/**
+ * Keys that cannot be swept, because a sweep sets them itself or shares them between its runs. A list as their value is an
+ * error.
+ */
 export const NEVER_SWEPT: readonly string[] = ["name", "output.dir"];
 
-/** Nesting depth of lists in a value: 0 if it is not a list, else 1 more than the smallest depth of its entries. */
+/**
+ * Returns the nesting depth of lists in a value: 0 if the value is not a list, otherwise 1 more than the smallest depth of
+ * its entries.
+ */
 function depthOf(value: unknown): number {
   if (!Array.isArray(value)) return 0;
   return 1 + (value.length === 0 ? 0 : minimum(value.map(depthOf)));
@@ -36,7 +42,10 @@ type AnyKey = Keys[string];
 
 const isList = (key: AnyKey): boolean => "entries" in key || "list" in key || "pair" in key;
 
-/** The definition of a list's entry (`ofList`) or of a mapping's key `name`; a mapping may be short for a list of one. */
+/**
+ * Returns the definition of an entry of a list (if `ofList`), or of the key `name` of a mapping. The mapping may be the
+ * short form of a list with one entry.
+ */
 function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined {
   if (ofList) {
     return "entries" in key
@@ -50,7 +59,7 @@ function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined
   return "others" in key ? { doc: key.doc } : undefined;
 }
 
-/** The first swept key in the order of the file. */
+/** Returns the first swept key, in the order of the file, with its values; undefined if no key is swept. */
 function firstSweep(
   definition: AnyKey,
   value: unknown,
@@ -100,7 +109,7 @@ export function* variantsOf(
   }
 }
 
-/** The shortest unique suffixes of keys: `lr`, or `model.dropout` if there is also `block.dropout`. */
+/** Maps each key to its shortest unique suffix, such as `lr`, or `model.dropout` if there is also `block.dropout`. */
 export function shortKeys(keys: readonly string[]): Map<string, string> {
   const end = (key: string, parts: number) => key.split(".").slice(-parts).join(".");
   return new Map(keys.map((key) => {
@@ -114,7 +123,10 @@ export function shortKeys(keys: readonly string[]): Map<string, string> {
   }));
 }
 
-/** A value as part of a file name: numbers and words unchanged, lists joined, mappings as their index in the sweep, from 1. */
+/**
+ * Returns a value as part of a file name. Numbers and words are unchanged, the entries of a list are joined, and a mapping
+ * becomes its index in the sweep, from 1.
+ */
 export function valueLabel({ value, index }: Choice): string {
   if (isMapping(value)) return String(index + 1);
   const text = Array.isArray(value) ? value.map((entry) => writeValue(entry)).join(",") : String(value);

@@ -1,5 +1,5 @@
-// Reads and writes YAML. Only this file uses the parser, so that the parser can be replaced here; it reduces the parser's
-// errors to one line with a place.
+// Reads and writes YAML. Only this file uses the YAML parser, so that the parser can be replaced here. Errors of the parser
+// are reduced to one line with a place.
 
 import { UserError } from "../base/errors.ts";
 import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";
@@ -9,10 +9,10 @@ import type { Config } from "./schema.ts";
 /** YAML 1.2 with the merge keys (`<<`) of 1.1, which most parsers support. */
 const schema = CORE_SCHEMA.withTags(mergeTag);
 
-/** Maximum number of values in a text after aliases are expanded; a run's configuration has at most some hundreds. */
+/** Maximum number of values in a text after aliases are expanded; a run's configuration has at most a few hundred values. */
 const MAX_VALUES = 100_000;
 
-/** The reason why a parsed value is not a finite tree of reasonable size, or undefined. */
+/** Returns the reason why a parsed value is not a finite tree of reasonable size, or undefined if it is one. */
 function aliasFault(root: unknown): string | undefined {
   const above = new Set<object>();
   let count = 0;
@@ -38,7 +38,10 @@ function aliasFault(root: unknown): string | undefined {
 /** Matches a root key that starts with a dot, and its value in block style. */
 const HOLDER = /^(["']?)(\.[^\s:"']*)\1[ \t]*:(?=\s|$).*(?:\n(?:[ \t#-].*)?)*/gm;
 
-/** The first root key that starts with a dot and holds no anchor: it has no effect, so its dot is probably a mistake. */
+/**
+ * Returns the first root key that starts with a dot and holds no anchor. Such a key has no effect, so its dot is probably a
+ * mistake.
+ */
 function idleHolder(text: string): string | undefined {
   return [...text.matchAll(HOLDER)].find(([block]) => !/(^|[\s[{,:])&[^\s,[\]{}]/.test(block))?.[2];
 }
@@ -53,13 +56,14 @@ function textOf(bytes: Uint8Array, place: string): string {
 }
 
 /**
- * Parses a YAML text to a mapping, without validation; an empty text is an empty mapping. Merge keys (`<<`) are merged. A root
- * key that starts with a dot holds anchors for them and is omitted.
+ * Parses a YAML text to a mapping, without validation; an empty text is an empty mapping. Merge keys (`<<`) are merged. A
+ * root key that starts with a dot holds anchors for merge keys and is omitted.
  *
  * @param source one YAML 1.2 document, as text or as UTF-8 bytes
  * @param place the file's path, for error messages
- * @throws {UserError} if it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, a root key
- *   with a leading dot holds no anchor, an alias is inside its own value, or aliases expand to too many values
+ * @throws {UserError} if the source is not UTF-8 or not YAML (`place:line:column`), holds several documents or no
+ *   mapping, a root key with a leading dot holds no anchor, an alias is inside its own value, or aliases expand to too many
+ *   values
  *
  * @example
  * ```ts
@@ -107,9 +111,9 @@ function syntaxMessage(error: unknown, place: string): string {
   return `${at}: not valid YAML: ${reason.replaceAll(/\s+/g, " ")}.`;
 }
 
-/** The characters of a number, true, false or null: no YAML indicator and no space. */
+/** Matches a text that may be a number, true, false or null, because it has no YAML indicator and no space. */
 const SCALAR = /^(~|[-+.]{0,2}\w[\w.+-]*)$/;
-/** A text in a list or mapping: quoted, or plain up to a comma, a bracket or the colon of a key. */
+/** Matches a text in a list or mapping, which is either quoted or ends before a comma, a bracket or the colon of a key. */
 const FLOW_TEXT = /"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,[\]{}"':](?:[^,[\]{}:]|:(?![\s,[\]{}]|$))*/g;
 
 /** Quotes a plain text of a list that YAML would read as an anchor, alias, tag, comment or the like. */
@@ -120,9 +124,9 @@ function quoteIndicators(plain: string): string {
 }
 
 /**
- * Parses the value of an override: a list or mapping as a YAML flow collection, a quoted text, a number, true, false or null;
- * anything else is taken literally as text, which needs no quotes. An empty value is null, as in YAML. The same holds for
- * entries of a list or mapping that are written without quotes.
+ * Parses the value of an override. The value may be a list or a mapping as a YAML flow collection, a quoted text, a number,
+ * true, false or null. Any other value is taken literally as text, which needs no quotes, and so is an entry of a list or
+ * mapping that is written without quotes. An empty value is null, as in YAML.
  *
  * @throws {YAMLException} for an unclosed list, mapping or quote
  */

@@ -1,8 +1,8 @@
-// Files that grow by complete lines: a partial write is undone.
+// Appends to files that consist of complete lines. A write that fails halfway is undone.
 import { fileError } from "../base/errors.ts";
 import { writeWhole } from "../base/write.ts";
 
-/** Bytes per read of a log. */
+/** The number of bytes that are read from a log at a time. */
 export const CHUNK_BYTES = 65536;
 
 /** Opens a file for appending, creating it if missing; throws UserError on a system error. */
@@ -17,7 +17,7 @@ export function appendTo(path: string) {
   const file = userErrors(() => Deno.openSync(path, { append: true, create: true }));
   const regular = userErrors(() => file.statSync().isFile);
   return {
-    /** Whether it is a regular file, which can be read back and synced: not a pipe or a terminal. */
+    /** Whether the file is a regular file, which can be read back and synced, and not a pipe or a terminal. */
     regular,
     /** Appends all bytes, or throws UserError and leaves the file as it was. */
     append(bytes: Uint8Array): void {

@@ -3,7 +3,7 @@ import { isMapping } from "../base/show.ts";
 
 /** A kind of value, with its description for error messages: "expected ...". */
 export interface Kind {
-  /** The description after "expected". */
+  /** The description that follows "expected" in a message. */
   readonly expected: string;
   /** Whether a value is of this kind. */
   readonly holds: (value: unknown) => boolean;
@@ -33,11 +33,11 @@ export const texts: Kind = kind(
   (value) => Array.isArray(value) && value.every(text.holds),
 );
 
-/** A kind, or null. */
+/** Returns a kind that also allows null. */
 export const orNull = ({ expected, holds }: Kind): Kind =>
   kind(`${expected} or null`, (value) => value === null || holds(value));
 
-/** An object with at least the given fields. */
+/** Returns the kind of an object with at least the given fields. */
 export function object(fields: Readonly<Record<string, Kind>>): Kind {
   const parts = Object.entries(fields);
   const expected = `an object of ${parts.map(([name, { expected }]) => `${name} (${expected})`).join(", ")}`;

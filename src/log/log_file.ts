@@ -10,14 +10,14 @@ import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
 import { type AnyRecord, formatRecord, type LogRecord } from "./records.ts";
 
-/** Thrown if the reader of the standard output has closed it; the run should then end quietly.
+/** The error that is thrown if the reader of the standard output has closed it. The run should then end quietly.
  * @category Logs */
 export class ClosedPipe extends Error {
   /** Name of the error. */
   override name = "ClosedPipe";
 }
 
-/** Writes records, one per line; dispose it when the run ends.
+/** Writes records, one per line. Dispose of the writer when the run ends.
  * @category Logs */
 export interface LogWriter<Record = LogRecord> {
   /** Appends records, one per line, in one system call if possible. */
@@ -32,7 +32,8 @@ const linesOf = (records: readonly AnyRecord[]): Uint8Array =>
 /**
  * Opens a log for appending, creating it if missing. For the log of a run see `openRunLog`.
  *
- * @throws UserError with the path and the system's reason (a full disk, no permission; a partial line is removed)
+ * @throws UserError with the path and the system's reason (such as a full disk or no permission); a partially written line
+ * is removed
  *
  * @example
  * ```ts
@@ -64,7 +65,7 @@ export function writeStdout(bytes: Uint8Array): void {
 }
 
 /**
- * A log on the standard output, for `--ndjson -`.
+ * Returns a log that writes to the standard output, for `--ndjson -`.
  *
  * @throws ClosedPipe from `write` if the reader has closed the pipe; UserError if the output is a file on a full disk
  *
@@ -87,12 +88,12 @@ export interface ReadLogOptions {
 }
 
 /**
- * Reads the records of a log one by one in constant memory. Numbers that are not finite are restored as NaN and
- * infinities. A torn last line is skipped.
+ * Reads the records of a log one by one in constant memory. Numbers that are not finite are restored as NaN and infinities.
+ * A torn (incomplete) last line is skipped.
  *
  * @param path the log's path, or `-` for the standard input
- * @throws UserError if the file cannot be read, or, with the line number, if a line is not a record (the last may be torn)
- * or a field has the wrong type
+ * @throws UserError if the file cannot be read, if a line is not a record (except a torn last line), or if a field has the
+ * wrong type; for the last two, the message has the line number
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
-// The lines of a log as bytes: split at newlines, classified by their first bytes, parsed and checked only on demand. Most
-// lines of a long log are of no interest to a reader, and parsing takes most of the time of reading.
+// Handles the lines of a log as bytes: they are split at newlines, classified by their first bytes, and parsed and checked
+// only on demand. Most readers need only a few of the lines of a long log, and most of the reading time would be spent on
+// parsing.
 
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -12,7 +13,10 @@ import { showBytes } from "../base/units.ts";
 const NEWLINE = 10;
 /** Versions of records that can be read; heed writes the last of them. */
 const VERSIONS: readonly unknown[] = [1, RECORD_VERSION];
-/** Maximum bytes per line: V8 cannot hold longer strings, and a file without newlines would fill memory. */
+/**
+ * Maximum number of bytes per line. V8 cannot hold longer strings, and without a limit a file without newlines would fill
+ * the memory.
+ */
 const LONGEST_LINE = 2 ** 28;
 
 function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
@@ -27,7 +31,7 @@ function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
 
 /**
  * Returns a function that splits chunks into complete lines; called with null, it returns the unfinished last line. The
- * lines are views of the chunk: use them before it is overwritten.
+ * lines are views of the chunk: use them before the chunk is overwritten.
  *
  * @param place the log's name in messages
  * @throws {UserError} from the returned function, at a line longer than the maximum
@@ -85,19 +89,22 @@ export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
   };
 }
 
-/** A byte order mark is not part of a record: a line that begins with one is an error. */
+/** Decodes UTF-8 and keeps a byte order mark, so that a line that begins with a byte order mark is an error. */
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
-/** Whether a text begins a JSON array, as jq -s and many tools write records. */
+/** Returns whether a text is the beginning of a JSON array, which is how jq -s and many other tools write records. */
 const isArray = (text: string): boolean => /^\s*\[/.test(text);
 
-/** The error message for a line that is not a record. */
+/** Returns the error message for a line that is not a record. */
 function notARecord(text: string, number: number): string {
   if (number > 1 || !isArray(text)) return 'is not a record, expected a JSON object with "v" and "type".';
   return "begins a JSON array, expected a record on each line, as jq -c '.[]' writes it.";
 }
 
-/** Whether bytes without a final newline may be the beginning of a record: not if they are a complete JSON value. */
+/**
+ * Returns whether bytes without a final newline may be the beginning of a record. In the first line, they must begin with a
+ * brace and must not be a complete JSON value.
+ */
 function mayBeTorn(bytes: Uint8Array, number: number): boolean {
   if (number > 1 || bytes.length === 0) return true;
   if (bytes[0] !== BRACE) return false;
@@ -109,7 +116,10 @@ function mayBeTorn(bytes: Uint8Array, number: number): boolean {
   }
 }
 
-/** Parses a line into its text and its object with a type; returns an error message otherwise. */
+/**
+ * Parses a line and returns its text and its object, which has a type; returns an error message if the line is not a
+ * record.
+ */
 function parse(bytes: Uint8Array, number: number): { text: string; value: Record<string, unknown> } | string {
   let text: string;
   try {
@@ -124,7 +134,9 @@ function parse(bytes: Uint8Array, number: number): { text: string; value: Record
   return notARecord(text, number);
 }
 
-/** The record of an object, with its non-finite numbers restored, or an error message. */
+/**
+ * Returns the record of a parsed line with its non-finite numbers restored, or an error message if the record is not valid.
+ */
 function checked({ text, value }: { text: string; value: Record<string, unknown> }): LogRecord | string {
   if (!VERSIONS.includes(value.v)) {
     return `v: expected ${VERSIONS.join(" or ")}, found ${describeValue(value.v)}`;
@@ -140,12 +152,12 @@ function checked({ text, value }: { text: string; value: Record<string, unknown>
 }
 
 /**
- * Parses the record of a line, restoring numbers that JSON cannot represent; undefined if the line is torn.
+ * Parses the record of a line and restores the numbers that JSON cannot represent; returns undefined if the line is torn.
  *
  * @param place the log's name in messages
  * @param number line number, from 1
  * @param torn whether the line has no final newline and so may be incomplete
- * @throws {UserError} with the line number, if it is not a record or a field has the wrong type
+ * @throws {UserError} with the line number, if the line is not a record or a field has the wrong type
  */
 export function readRecord(
   bytes: Uint8Array,

@@ -1,5 +1,5 @@
-// The seal of a log: the number of its records, and a SHA-256 of them that is the same for equal runs. It covers each
-// record's fields sorted by name, so that a log reformatted by another tool has the same seal.
+// The seal of a log is the number of its records and a SHA-256 of the records, which is the same for equal runs. The hash
+// covers the fields of each record sorted by name, so that a log reformatted by another tool has the same seal.
 import { createHash } from "node:crypto";
 
 /** The number and the hash of a log's records. */
@@ -10,10 +10,10 @@ export interface LogSeal {
   readonly sha256: string;
 }
 
-/** Fields that depend on a clock: two runs of one configuration and seed differ only in them. */
+/** Matches the fields that depend on a clock. Two runs with the same configuration and seed differ only in these fields. */
 const CLOCK = /^"(?:time|ms|tokens_per_s|seconds)(?:_status)?":/;
 
-/** A value with the keys of all its objects sorted. */
+/** Returns a copy of a value in which the keys of all objects are sorted. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
@@ -21,7 +21,10 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.sort(([a], [b]) => a < b ? -1 : 1));
 }
 
-/** The fields of a parsed line in the form that is sealed: `"loss":1.5`, with nested keys sorted. */
+/**
+ * Returns the fields of a parsed line in the form in which they are sealed, such as `"loss":1.5`, with the keys of nested
+ * objects sorted.
+ */
 export function sealedFields(line: object): string[] {
   return Object.entries(line).map(([key, value]) =>
     `${JSON.stringify(key)}:${JSON.stringify(sorted(value))}`
@@ -41,7 +44,7 @@ export function sealer() {
       hash.update(`${fields.filter((field) => !CLOCK.test(field)).sort().join(",")}\n`);
       records++;
     },
-    /** The seal of the records so far. */
+    /** Returns the seal of the records so far. */
     seal: (): LogSeal => ({ records, sha256: hash.copy().digest("hex") }),
   };
 }

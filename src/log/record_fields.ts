@@ -1,5 +1,5 @@
-// The fields of each type of record, in the order in which they are written, with their kinds. Writing uses the order,
-// reading checks the kinds, so that code that reads a log can rely on the types of its records.
+// The fields of each type of record, in the order in which they are written, with their kinds. The order is used to write
+// records. The kinds are checked when records are read, so that code that reads a log can rely on the types of the records.
 
 import { describeValue } from "../base/show.ts";
 import { count, flag, integer, kind, mapping, number, object, orNull, text, texts } from "./field_kinds.ts";
@@ -65,10 +65,10 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = 
   },
 };
 
-/** Fields renamed in version 2, by record type: the old and the new name. */
+/** Maps record types to the old and the new name of the field that was renamed in version 2. */
 const RENAMED: Readonly<Record<string, readonly [string, string]>> = { sample: ["nucleus", "top_p"] };
 
-/** A record with renamed fields under their new names. */
+/** Returns a record with its renamed field under the new name. */
 export function renamed(record: Record<string, unknown>): Record<string, unknown> {
   const type = record.type as string;
   if (!Object.hasOwn(RENAMED, type)) return record;
@@ -82,7 +82,7 @@ const isMeasure = (value: unknown): boolean =>
   value === null || typeof value === "number" || typeof value === "string";
 const measure = kind("a number, text or null", isMeasure);
 
-/** The kinds of additional fields, by record type; additional fields of other types are unrestricted. */
+/** Maps record types to the kind of their additional fields; additional fields of other record types are unrestricted. */
 const OTHERS: Readonly<Record<string, Kind>> = {
   stat: measure,
   eval: measure,
@@ -93,8 +93,8 @@ const OTHERS: Readonly<Record<string, Kind>> = {
 };
 
 /**
- * The error of a record's fields, such as `loss: expected a number, found "x"`; undefined if they are valid. Records of
- * unknown types are not checked.
+ * Returns the first error in a record's fields, such as `loss: expected a number, found "x"`, or undefined if the fields
+ * are valid. Records of unknown types are not checked.
  */
 export function fieldFault(record: Readonly<Record<string, unknown>>): string | undefined {
   const type = record.type as string;
@@ -119,7 +119,7 @@ const fieldsOf = ({ type }: Fields): Readonly<Record<string, Kind>> =>
   typeof type === "string" && Object.hasOwn(FIELDS, type) ? FIELDS[type] : {};
 const ALL_FIELDS = new Set(Object.values(FIELDS).flatMap(Object.keys));
 
-/** Whether a field belongs to other record types only. */
+/** Returns whether a field belongs only to record types other than that of `record`. */
 const isForeign = (record: Fields, name: string): boolean =>
   Object.hasOwn(FIELDS, record.type as string) && ALL_FIELDS.has(name) &&
   !Object.hasOwn(fieldsOf(record), name);
@@ -140,7 +140,7 @@ export function needsNumber(record: Fields, name: string): boolean {
 const isStatus = (record: Fields, name: string): boolean =>
   name.endsWith("_status") && Object.hasOwn(record, name.slice(0, -"_status".length));
 
-/** Whether a record was written from a table: it has nulls for columns that heed would omit. */
+/** Returns whether a record was written from a table, which has nulls for fields that heed would omit. */
 export function isFilled(record: Fields): boolean {
   for (const name in record) {
     if (record[name] === null && (isForeign(record, name) || isStatus(record, name))) return true;
@@ -148,7 +148,7 @@ export function isFilled(record: Fields): boolean {
   return false;
 }
 
-/** A record without the nulls that a table added. */
+/** Returns a record without the nulls that a table added. */
 export function withoutFilling(record: Fields): Record<string, unknown> {
   const fields = fieldsOf(record);
   return Object.fromEntries(

@@ -3,14 +3,14 @@
 import { FIELDS } from "./record_fields.ts";
 import { taskFields, type TaskRecord } from "./task_records.ts";
 
-/** The version `v` of all records, in logs and printed by tasks. */
+/** The version `v` of all records, both in logs and printed by tasks. */
 export const RECORD_VERSION = 2;
 
 /** The first record of a log: the run's name, device, seed and configuration. */
 export type RunRecord = {
   type: "run";
   name: string;
-  /** Start, ISO 8601. */
+  /** The time at which the run started, in ISO 8601 format. */
   time: string;
   heed: string;
   deno: string;
@@ -30,14 +30,19 @@ export type RunRecord = {
   config: unknown;
   /** Number of trainable parameters. */
   parameters: number;
-  /** Positions per step, `batch` x `accumulate` x `context`, including those without a target. */
+  /**
+   * The number of positions per step, which is `batch` x `accumulate` x `context`. Positions without a target are included.
+   */
   tokens_per_step: number;
   /** Planned memory, in bytes. */
   memory: { parameters: number; optimizer: number; activations: number; total: number };
   git: string | null;
   /** Entropy of the token frequencies of a text, in nats; null for a task. */
   unigram_nats?: number | null;
-  /** Only for mixtures: the sources with their shares of the rows and of the targets (estimated from the first rows). */
+  /**
+   * Only for mixtures: the sources, with their shares of the rows (`weight`) and of the targets (`share`, estimated from
+   * the first rows).
+   */
   sources?: readonly { readonly name: string; readonly weight: number; readonly share: number }[];
 };
 
@@ -63,10 +68,11 @@ export type StepRecord = {
 };
 
 /**
- * Statistics of one tensor: fields after `head`, each named after its statistic. With `train.accumulate` above 1 the records
- * of activations and of their gradients have `pass: "last"` after `head`: they describe only the last forward and backward
- * pass of the step, whose gradients are a share of the step's. Records of parameters and their gradients describe the whole
- * step. Records of attention on repeated random tokens have `input: "repeated"` after `head`; others describe the batch.
+ * Statistics of one tensor. Each field after `head` is named after its statistic. If `train.accumulate` is above 1, the
+ * records of activations and of their gradients have `pass: "last"` after `head`, because they describe only the last
+ * forward and backward pass of the step. The gradients of this pass are only a part of the gradients of the step. Records
+ * of parameters and their gradients describe the whole step. Records of attention on repeated random tokens have
+ * `input: "repeated"` after `head`; other records describe the batch.
  */
 export type StatRecord = {
   type: "stat";
@@ -92,9 +98,9 @@ export type EvalRecord = {
 };
 
 /**
- * Softmax's Jacobian in one head, averaged over batches. After `visible_keys` come the quantities, each a field of its name,
- * then for each quantity `<name>_ci95`, half the width of its 95% confidence interval (null for one batch). A value is null
- * if there was nothing to average.
+ * Softmax's Jacobian in one head, averaged over batches. The fields after `visible_keys` are the quantities, each under its
+ * name. Then there is a field `<name>_ci95` for each quantity, which is half the width of its 95% confidence interval (null
+ * for a single batch). A value is null if there was nothing to average.
  * @category Logs
  */
 export type JacobianRecord = {
@@ -103,11 +109,11 @@ export type JacobianRecord = {
   layer: number;
   head: number;
   activation: string;
-  /** How errors were propagated: "bp", or "fa", "dfa" for the signal of feedback alignment. */
+  /** How errors were propagated: "bp" for backpropagation, "fa" or "dfa" for the signal of feedback alignment. */
   method: string;
   /** Number of rows with at least one visible key. */
   rows: number;
-  /** The number of these rows with |full| = 0, which ratios and cosines exclude. */
+  /** The number of these rows whose full gradient is 0; ratios and cosines exclude them. */
   rows_zero: number;
   batches: number;
   /** Number of visible keys, averaged over rows. */
@@ -173,7 +179,10 @@ export type LogRecord =
  * @category Logs */
 export type AnyRecord = LogRecord | TaskRecord;
 
-/** The status of a number that JSON cannot represent; for a list with such numbers, a list of statuses or null. */
+/**
+ * The status of a number that JSON cannot represent. For a list with such numbers, it is a list in which each entry is a
+ * status, or null for a finite number.
+ */
 type Status = string | readonly (Status | null)[];
 
 function statusOf(value: unknown): Status | undefined {
@@ -185,7 +194,10 @@ function statusOf(value: unknown): Status | undefined {
   return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-/** A number with 9 significant digits as JSON writes it. Cutting zeros off the text is faster than parsing it again. */
+/**
+ * Formats a number with 9 significant digits, as JSON writes it. Cutting zeros off the text is faster than parsing it
+ * again.
+ */
 function nineDigits(x: number): string {
   const text = x.toPrecision(9);
   if (!text.includes(".") || text.includes("e")) return String(Number(text));
@@ -194,7 +206,10 @@ function nineDigits(x: number): string {
   return text.slice(0, text[end - 1] === "." ? end - 1 : end);
 }
 
-/** Numbers in logs have 9 significant digits, those printed by tasks all their digits. */
+/**
+ * Formats a value as JSON. Numbers have all their digits if `exact`, as in records that tasks print, otherwise 9
+ * significant digits, as in logs.
+ */
 function formatValue(value: unknown, exact: boolean): string {
   if (typeof value === "number") {
     if (!Number.isFinite(value)) return "null";
@@ -209,7 +224,10 @@ function formatValue(value: unknown, exact: boolean): string {
 
 const keyTexts = new Map<string, string>();
 
-/** The text `"key":`, cached for the first 1000 names: a step has thousands of fields with the same few names. */
+/**
+ * Returns the text `"key":`. It is cached for the first 1000 names, because a step has thousands of fields with the same
+ * few names.
+ */
 function keyText(key: string): string {
   let text = keyTexts.get(key);
   if (text !== undefined) return text;
@@ -233,7 +251,7 @@ function formatFields(entries: [string, unknown][], exact: boolean): string[] {
   return fields;
 }
 
-/** The fields of a record's line in order, each as `"key":value` (see `formatRecord`). */
+/** Returns the fields of a record's line in order, each in the form `"key":value` (see `formatRecord`). */
 export function recordFields(record: AnyRecord): string[] {
   const { type, ...rest } = record as { type: string; [key: string]: unknown };
   const task = taskFields(record);
@@ -248,15 +266,16 @@ export function recordFields(record: AnyRecord): string[] {
 }
 
 /**
- * Formats a record as one line of JSON without a newline: `v` (2), `type`, the type's fields in the order of the format,
- * then the record's other fields in their order. Integers are exact, other numbers have 9 significant digits.
+ * Formats a record as one line of JSON without a newline. The line has `v` (2), `type`, the fields of that type in the
+ * order of the format, and then the record's other fields in their own order. Integers are exact, other numbers have 9
+ * significant digits.
  *
  * Records printed by tasks ({@link TASK_FIELDS}) have the same version, no other fields, and numbers with all digits.
  *
  * A number that is not finite is `null`, and `"<field>_status":"nan"|"inf"|"-inf"` follows it. The status of a list that
  * holds such numbers is a list, with null for finite numbers.
  *
- * @throws Error for a field that is not in {@link TASK_FIELDS} for the type of a task's record
+ * @throws Error if a record of a task has a field that {@link TASK_FIELDS} does not have for its type
  *
  * @example
  * ```ts

@@ -10,7 +10,7 @@ const NON_FINITE: ReadonlyMap<unknown, number> = new Map([["nan", NaN], ["inf", 
   -Infinity,
 ]]);
 
-/** Whether a status applies to a value: to a null, or to nulls in a list. */
+/** Returns whether a status applies to a value, which is null or a list that contains nulls. */
 function appliesTo(status: unknown, value: unknown): boolean {
   if (value === null) return NON_FINITE.has(status);
   if (!Array.isArray(value)) return false;
@@ -18,23 +18,26 @@ function appliesTo(status: unknown, value: unknown): boolean {
   return status.length === value.length && status.some((one, i) => appliesTo(one, value[i]));
 }
 
-/** A value with nulls replaced as the status says; the single status of a list (version 1) applies to all its nulls. */
+/**
+ * Returns a value in which nulls are replaced by the numbers that the status names. In version 1 a list has a single
+ * status, which applies to all nulls in the list.
+ */
 function numbered(value: unknown, status: unknown): unknown {
   if (value === null) return NON_FINITE.get(status) ?? null;
   if (!Array.isArray(value)) return value;
   return value.map((entry, i) => numbered(entry, Array.isArray(status) ? status[i] : status));
 }
 
-/** Whether a line has heed's order of keys. */
+/** Returns whether the keys of a line begin in the order in which heed writes them. */
 const inOrder = (fields: Fields): boolean => {
   const [first, second] = Object.keys(fields);
   return first === "v" && second === "type";
 };
 
 /**
- * The field that an unnamed `status` belongs to in a version 1 record: if keys have heed's order, the field before it, otherwise
- * the only null field that can be a number and has no status. Undefined if there are several: then the null and its status
- * remain.
+ * Returns the field to which a `status` without a field name belongs in a version 1 record. If the keys have heed's order,
+ * it is the field before `status`, otherwise the only null field that can be a number and has no status of its own. Returns
+ * undefined if there are several such fields; the nulls and the status then remain.
  */
 function unnamedOf(fields: Fields, ordered: boolean): string | undefined {
   if (!Object.hasOwn(fields, "status")) return undefined;
@@ -74,7 +77,7 @@ function restoredWithin(value: unknown, unnamed: "none" | "ordered" | "any"): un
  * Restores the numbers of a parsed record that JSON cannot represent, and removes their status fields.
  *
  * @param record a record of version 1 or 2
- * @param reordered whether to ignore the order of its keys, although it begins like heed's. Default: false
+ * @param reordered whether to ignore the order of the record's keys, even if they begin in heed's order. Default: false
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Results of runs, read from their logs, and tables of results, for a terminal or for other tools. Only logs are read, so
-// that runs may come from any machine and any folder.
+// Reads the results of runs from their logs, and formats tables of results for a terminal or for other tools. Only logs are
+// read, so that runs may come from any machine and any folder.
 
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../base/errors.ts";
@@ -15,17 +15,17 @@ import type { TaskRecord } from "./task_records.ts";
 /** The result of a run.
  * @category Logs */
 export interface RunResult {
-  /** Path of its log. */
+  /** Path of the run's log. */
   readonly log: string;
-  /** Its name. */
+  /** The run's name. */
   readonly name: string;
-  /** Whether it has ended. */
+  /** Whether the run has ended. */
   readonly finished: boolean;
-  /** Whether it ended because it diverged. */
+  /** Whether the run ended because it diverged. */
   readonly diverged: boolean;
   /** Number of trainable parameters. */
   readonly parameters: number;
-  /** The last step. */
+  /** The last step in the log. */
   readonly steps: number;
   /** The evaluated split; null if nothing was evaluated yet. */
   readonly split: string | null;
@@ -33,9 +33,15 @@ export interface RunResult {
   readonly best: LossAt | null;
   /** The last evaluation; null if there was none. */
   readonly last: LossAt | null;
-  /** Total time of its steps, without evaluations, pauses, and steps that were repeated after the run was killed. */
+  /**
+   * The total time of the steps in the log, in seconds. It excludes evaluations, pauses, and steps that had to be repeated
+   * after the run was killed.
+   */
   readonly seconds: number;
-  /** The values of its configuration, keyed by dotted path such as `model.dim`; a list of plain values is one JSON text. */
+  /**
+   * The values of the run's configuration, keyed by dotted path such as `model.dim`; a list of plain values is one JSON
+   * text.
+   */
   readonly keys: ReadonlyMap<string, string | number | boolean | null>;
 }
 
@@ -63,10 +69,11 @@ function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
 }
 
 /**
- * Reads the result of a run in one pass over its log; undefined if there is no `run` record, because it is not a run's log.
+ * Reads the result of a run in one pass over its log; returns undefined if the log has no `run` record, because it is then
+ * not the log of a run.
  *
- * @param log the path of its log
- * @throws {UserError} if it cannot be read, or a line before the last is not a record
+ * @param log the path of the run's log
+ * @throws {UserError} if the log cannot be read, or if a line before the last is not a record
  *
  * @example
  * ```ts
@@ -97,8 +104,9 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
 }
 
 /**
- * Finds runs that another run replaced: those that have not ended, if the same folder has a run of the same name and
- * configuration that has ended or began later. A run killed before its first checkpoint is restarted in another folder.
+ * Finds the runs that another run replaced. A run is replaced if it has not ended and the same folder has a run with the
+ * same name and configuration that has ended or began later. A run killed before its first checkpoint is restarted in
+ * another folder.
  *
  * @example
  * ```ts
@@ -110,7 +118,8 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
  */
 export function replacedRuns(results: readonly RunResult[]): RunResult[] {
   const keyOf = ({ log, name, keys }: RunResult) => JSON.stringify([dirname(dirname(log)), name, [...keys]]);
-  // A folder's name begins with the time. Each group is represented by its last run that ended, else by its last.
+  // The name of a run's folder begins with the time. Each group is represented by its last run that has ended or, if none
+  // has ended, by its last run.
   const representatives = new Map<string, RunResult>();
   for (const result of results.toSorted((a, b) => dirname(a.log) < dirname(b.log) ? -1 : 1)) {
     const before = representatives.get(keyOf(result));
@@ -159,7 +168,7 @@ export async function findLogs(folder: string, unreadable?: (error: UserError) =
 /** Keys that a table of results does not compare: they always differ between runs, or do not affect training. */
 const NOT_VARIED = ["name", "output.dir"];
 
-/** The keys that differ between the configurations of runs, in their order. */
+/** Returns the keys whose values differ between the configurations of runs, in the order of the configurations. */
 function variedKeys(results: readonly RunResult[]): string[] {
   const keys = new Set(results.flatMap((result) => [...result.keys.keys()]));
   return [...keys].filter((key) => {
@@ -169,9 +178,9 @@ function variedKeys(results: readonly RunResult[]): string[] {
 }
 
 /**
- * Runs as a table: `name`, the keys that differ between their configurations, `parameters`, `steps`, the best evaluation
- * (`best_loss`, nats per token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done`, `diverged`
- * or `unfinished`) and `log`.
+ * Returns a table of runs with these columns: `name`, the keys that differ between their configurations, `parameters`,
+ * `steps`, the best evaluation (`best_loss`, nats per token, at `best_step`), the last (`last_loss`), `seconds` of
+ * training, `state` (`done`, `diverged` or `unfinished`) and `log`.
  *
  * @param without columns to omit
  *
@@ -238,15 +247,15 @@ function resultRecord(
   const [fields, config]: Record<string, unknown>[] = [{}, {}];
   for (const [i, name] of columns.entries()) {
     if (!keys.includes(name)) fields[name] = row[i];
-    // Missing keys and nulls are omitted: another run may have keys below them.
+    // Missing keys and nulls are omitted, because another run may have keys below them.
     else if (row[i] !== null) put(config, name.split("."), row[i]);
   }
   return { type: "result", ...fields, config } as TaskRecord;
 }
 
 /**
- * A table as text: aligned columns for a terminal, CSV (RFC 4180; null is empty), or NDJSON, one record of type `result` per
- * row, with configuration keys within `config`. The text ends with a newline.
+ * Formats a table as text: as aligned columns for a terminal, as CSV (RFC 4180; null is empty), or as NDJSON with one
+ * record of type `result` per row, which has the configuration keys within `config`. The text ends with a newline.
  *
  * @throws Error for NDJSON with a column that is not a field of such a record
  *

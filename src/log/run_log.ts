@@ -18,11 +18,11 @@ export interface RunLog extends LogWriter {
   sync(): LogSeal;
 }
 
-/** Where a run resumes. */
+/** The point at which a run resumes. */
 export interface LogStart {
-  /** The step of its checkpoint. */
+  /** The step of the checkpoint from which the run resumes. */
   readonly step: number;
-  /** The records that the checkpoint was saved with; absent in older checkpoints. */
+  /** The seal of the records that were in the log when the checkpoint was saved; absent in older checkpoints. */
   readonly log?: LogSeal;
 }
 
@@ -31,11 +31,11 @@ export interface Line {
   readonly bytes: Uint8Array;
   /** Line number, from 1. */
   readonly number: number;
-  /** Whether it has no final newline. */
+  /** Whether the line has no final newline. */
   readonly torn: boolean;
 }
 
-/** @internal The lines of a file; throws UserError if it cannot be read. */
+/** @internal Yields the lines of a file; throws UserError if the file cannot be read. */
 export function* linesIn(path: string): Generator<Line> {
   const split = lineSplitter(path);
   const chunk = new Uint8Array(CHUNK_BYTES);
@@ -57,15 +57,15 @@ export function* linesIn(path: string): Generator<Line> {
   }
 }
 
-/** A byte order mark is not part of a record. */
+/** Decodes UTF-8 and keeps a byte order mark, which is not part of a record. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Whether a record belongs to a later step. */
+/** Returns whether a record belongs to a step after `step`. */
 const isAfter = (record: LogRecord, step: number): boolean =>
   "step" in record && record.step !== null && record.step > step;
 
-/** @internal The object of a line, its fields unchecked; undefined if it is not a record. */
+/** @internal Returns the object of a line without checking its fields; undefined if the line is not a record. */
 export function objectOf(bytes: Uint8Array): { type: string; step?: number; diverged?: unknown } | undefined {
   try {
     const value = parseJson(decoder.decode(bytes));
@@ -76,8 +76,9 @@ export function objectOf(bytes: Uint8Array): { type: string; step?: number; dive
 }
 
 /**
- * The lines that an interrupted run shares with an uninterrupted one: the records that the checkpoint was saved with, the
- * record of the checkpoint itself, and the final sample. The resumed run writes all later ones again.
+ * Yields the lines that the log of an interrupted run shares with the log of an uninterrupted run: the records that were in
+ * the log when the checkpoint was saved, the record of the checkpoint itself, and the final sample. The resumed run writes
+ * all later records again.
  */
 function* keptLines(path: string, { step, log }: LogStart): Generator<string> {
   for (const { bytes, number, torn } of linesIn(path)) {
@@ -129,8 +130,8 @@ function rewind(path: string, from: LogStart, seal: Sealer): void {
  * uninterrupted run. All records of a step must therefore be written before its checkpoint, and a resumed run writes no
  * second `run` record.
  *
- * @throws UserError with the path and the system's reason (a full disk, no permission; a partial line is removed), or with
- * the line number if a log to resume has a line that is not a record
+ * @throws UserError with the path and the system's reason (such as a full disk or no permission; a partially written line
+ * is removed), or with the line number if a log to resume has a line that is not a record
  *
  * @example
  * ```ts
@@ -155,7 +156,7 @@ export function openRunLog(path: string, from?: LogStart): RunLog {
       const all = records.map(recordFields);
       const lines = all.map((fields) => `{${fields.join(",")}}`);
       file.append(encoder.encode(lines.map((line) => `${line}\n`).join("")));
-      // Nested objects keep the order of their keys.
+      // The keys of nested objects in `fields` are not sorted, so such a line is parsed and its keys are sorted.
       all.forEach((fields, i) =>
         seal.add(lines[i].includes("{", 1) ? sealedFields(JSON.parse(lines[i])) : fields)
       );

@@ -1,5 +1,6 @@
-// Rows of statistics as text for a terminal and for other tools. Each row is written without knowing the next, so that logs
-// of any size can be streamed: columns are as wide as their headings and the widest number.
+// Formats rows of statistics as text for a terminal and for other tools. Each row is written without knowing the next one,
+// so that logs of any size can be streamed. Every column is therefore as wide as its heading and the longest possible
+// number.
 
 import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
@@ -21,10 +22,11 @@ const isText = (column: number): boolean => column === 1 || column === 2;
 const NUMBER_WIDTH = 12;
 
 /**
- * A human-readable number: integers of up to 9 digits in full, others with 6 significant digits (at most 12 characters),
- * small and large ones with 5 digits and an exponent; `-` for null.
+ * Formats a number for human readers. Integers of up to 9 digits are written in full, and other numbers with `digits`
+ * significant digits. Very small and very large numbers have one digit less and an exponent. By default no number has more
+ * than 12 characters. null is written as `-`.
  *
- * @param digits significant digits
+ * @param digits the number of significant digits
  *
  * @example
  * ```ts
@@ -43,7 +45,8 @@ export function shortNumber(value: number | null | undefined, digits = 6): strin
 }
 
 /**
- * A human-readable loss, in nats: four decimals, or as {@link shortNumber} with 4 digits if it is very small or large.
+ * Formats a loss in nats for human readers: with four decimals or, if the loss is very small or very large, like
+ * {@link shortNumber} with 4 digits.
  *
  * @example
  * ```ts
@@ -81,7 +84,7 @@ function ndjsonLines({ statistics, ...lead }: StatRow): string {
 const line = (cells: readonly string[], least: readonly number[]): string =>
   `${alignedRows([cells.map(cellText)], { left: isText, least })[0]}\n`;
 
-/** One line per record, with new headings when the statistics change. */
+/** Returns a function that writes one line per record, and new headings when the statistics change. */
 function tableLines(stats: readonly string[] | undefined): (row: StatRow) => string {
   let widths: number[] = [];
   let headings: string | undefined;
@@ -107,7 +110,8 @@ function tableLines(stats: readonly string[] | undefined): (row: StatRow) => str
  * - `table`: one line per record, `step kind tap layer head` and one column per statistic ({@link shortNumber}); `-` for a
  *   missing number. Without `stats`, headings are repeated when the statistics change.
  * - `csv`: one line per number, `step,kind,tap,layer,head,stat,value`; null is empty, non-finite numbers are `NaN`, `inf`, `-inf`.
- * - `ndjson`: the same as records of type `statistic`; for numbers that are not finite see `formatRecord`.
+ * - `ndjson`: one record of type `statistic` per number, with the same fields; for numbers that are not finite see
+ *   `formatRecord`.
  *
  * @param stats the table's columns. Default: the statistics of each record
  *

@@ -20,7 +20,7 @@ export interface StatSelection {
   readonly heads?: readonly number[];
   /** First and last step, both included. */
   readonly steps?: readonly [number, number];
-  /** Keep every Nth of the selected steps, beginning with the first. */
+  /** If this is N, only every Nth of the selected steps is kept, beginning with the first. */
   readonly every?: number;
 }
 
@@ -36,7 +36,7 @@ export interface StatRow {
   readonly layer: number | null;
   /** Index of the head, null for all heads together. */
   readonly head: number | null;
-  /** Names and values, in the order of the record or of {@link StatSelection.stats}. */
+  /** Names and values of the statistics, in the order of the record or of {@link StatSelection.stats}. */
   readonly statistics: readonly (readonly [name: string, value: number | null])[];
 }
 
@@ -45,7 +45,8 @@ const COMMON = ["v", "type", "step", "kind", "tap", "layer", "head"];
 const MAX_SUGGESTIONS = 12;
 
 /**
- * The names and values of a record's statistics, in its order: every field after `head` that is a number or null.
+ * Returns the names and values of a record's statistics in the order of the record. They are every field after `head` that
+ * is a number or null.
  *
  * @example
  * ```ts
@@ -66,7 +67,7 @@ interface Criterion {
   readonly missing: Set<string>;
   readonly seen: Set<string>;
   readonly valueOf: (record: StatRecord) => string;
-  /** The requested value that matches a record's value, or undefined. */
+  /** Returns the requested value that matches a record's value, or undefined. */
   readonly meets: (value: string) => string | undefined;
 }
 
@@ -97,7 +98,7 @@ function criteriaOf({ kind, tap, layer, heads }: StatSelection): Criterion[] {
   ];
 }
 
-/** Whether a record meets every criterion; updates the criteria. */
+/** Returns whether a record meets every criterion, and updates the criteria. */
 function passes(criteria: readonly Criterion[], record: StatRecord): boolean {
   return criteria.every(({ missing, seen, valueOf, meets }) => {
     const value = valueOf(record);
@@ -133,7 +134,7 @@ function throwMissing(
   throw new UserError(`--${option} ${name}: no such record in ${place}.${hint}`);
 }
 
-/** Selects every Nth distinct step; steps must come in order. */
+/** Returns a function that selects every Nth distinct step; the steps must be passed in order. */
 function cadence(every: number): (step: number) => boolean {
   let [last, count] = [NaN, -1];
   return (step) => {
@@ -142,7 +143,7 @@ function cadence(every: number): (step: number) => boolean {
   };
 }
 
-/** The requested statistics of a record. */
+/** Returns the requested statistics of a record, in the requested order. */
 function pick(record: StatRecord, stats: readonly string[] | undefined): StatRow["statistics"] {
   const all = statisticsOf(record);
   if (stats === undefined) return all;

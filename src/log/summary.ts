@@ -11,7 +11,7 @@ import { statisticsOf } from "./stat_rows.ts";
 export interface LossAt {
   /** The step, from 1; 0 for an evaluation before the first step. */
   readonly step: number;
-  /** Nats per token; may be NaN. */
+  /** The loss in nats per token, which may be NaN. */
   readonly loss: number;
 }
 
@@ -21,9 +21,9 @@ export interface LossSummary {
   readonly name: string;
   /** Number of records. */
   readonly records: number;
-  /** The loss in its first record. */
+  /** The loss in the first record. */
   readonly first: LossAt;
-  /** The loss in its last record. */
+  /** The loss in the last record. */
   readonly last: LossAt;
   /** The lowest finite loss; null if none was finite. */
   readonly least: LossAt | null;
@@ -43,7 +43,7 @@ export interface TapSummary {
   readonly first: number;
   /** Last step with a record. */
   readonly last: number;
-  /** Names of its statistics, in the records' order. */
+  /** Names of the tensor's statistics, in the order of the records. */
   readonly statistics: readonly string[];
 }
 
@@ -61,7 +61,7 @@ export interface LogSummary {
 export interface LogSummariser {
   /** Adds the next record. */
   add(record: LogRecord): void;
-  /** The summary of the records so far. */
+  /** Returns the summary of the records so far. */
   summary(): LogSummary;
 }
 
@@ -99,8 +99,8 @@ function addStat(taps: Map<string, TapCount>, record: StatRecord): void {
 }
 
 /**
- * Summarizes a log record by record: numbers of records, losses (first, last, least), and for each kind and tap the number
- * of records, the first and last step and the names of its statistics.
+ * Summarizes a log record by record: numbers of records, losses (first, last and lowest), and for each kind and tap the
+ * number of records, the first and last step and the names of its statistics.
  *
  * @example
  * ```ts
@@ -157,7 +157,7 @@ function lossLines(losses: readonly LossSummary[]): string[] {
   return columns([["loss (nats)", "first", "last", "lowest"], ...rows], 1);
 }
 
-/** The taps that share the same statistics, below the names of the statistics. */
+/** Returns lines for the taps that share the same statistics, below the names of these statistics. */
 function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
   const rows = taps.map(({ kind, tap, records, heads, first, last }) => [
     kind,
@@ -173,7 +173,7 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
 }
 
 /**
- * A summary as lines for a terminal: the numbers of records, the losses, and the taps grouped by their statistics.
+ * Formats a summary as lines for a terminal: the numbers of records, the losses, and the taps grouped by their statistics.
  *
  * @example
  * ```ts

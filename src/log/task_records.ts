@@ -1,5 +1,5 @@
-// The records that tasks print: a table of their types and fields, which defines their TypeScript type, the order of their
-// fields and the check of their names.
+// The records that tasks print, as a table of their types and fields. The table defines the TypeScript types of the
+// records, the order of their fields, and the field names that are allowed.
 
 /** The fields of each type of record that a task prints, in the order in which they are written.
  * @category Logs */
@@ -72,7 +72,7 @@ export type TaskRecord = {
 
 const isTaskType = (type: string): type is keyof typeof TASK_FIELDS => Object.hasOwn(TASK_FIELDS, type);
 
-/** The first key in a value, at any depth, that is not snake_case. */
+/** Returns the first key in a value, at any depth, that is not in snake_case; undefined if there is none. */
 function oddName(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   for (const [name, inner] of Object.entries(value)) {
@@ -83,9 +83,9 @@ function oddName(value: unknown): string | undefined {
 }
 
 /**
- * The fields of a task's record in order; undefined for other types.
+ * Returns the names of the fields of a task's record in order; undefined for other types of records.
  *
- * @throws Error for a field that {@link TASK_FIELDS} does not have, or a name within one that is not snake_case
+ * @throws Error if {@link TASK_FIELDS} lacks a field of the record, or if a key inside a field is not in snake_case
  */
 export function taskFields(record: Readonly<Record<string, unknown>>): readonly string[] | undefined {
   const { type } = record;
