@@ -5,7 +5,7 @@
 const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 /** Maximum number of characters in a message; longer messages are cut in the middle. */
 const LONGEST_MESSAGE = 500;
-/** Characters kept at each end of a message that is cut in the middle. */
+/** The number of characters that are kept at each end of a message that is cut in the middle. */
 const KEPT = 225;
 
 function escaped(control: string): string {

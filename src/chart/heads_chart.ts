@@ -100,7 +100,7 @@ export function headsCharts(): LogCharts {
       const { layer, head, step } = record;
       if (layer === null || head === null) return;
       for (const { name } of CHARTED) {
-        // A statistic without rows to average over is null: it is a gap in the line and hatched in the map.
+        // A statistic that had no rows to average over is null. It becomes a gap in the line and a hatched cell in the map.
         const value = record[name] === null ? NaN : record[name];
         if (typeof value !== "number") continue;
         kept.getOrInsertComputed(name, headLines).add(layer, head, step, value);

@@ -18,11 +18,11 @@ export interface HeatMap {
   values: readonly ArrayLike<number>[];
   /** Whether to leave a cell blank, as for keys that are masked for a query. Default: no cell is blank. */
   blank?: (row: number, column: number) => boolean;
-  /** Label of the vertical axis: what the rows are. */
+  /** The label of the vertical axis, which says what the rows are. */
   y: { label: string };
-  /** Label of the horizontal axis: what the columns are. */
+  /** The label of the horizontal axis, which says what the columns are. */
   x: { label: string };
-  /** Label of the colour bar: what the numbers are, with the unit. */
+  /** The label of the colour bar, which says what the numbers are and their unit. */
   value: { label: string };
   /** The ends of the colour scale, before `signed` makes it symmetric. Default: the minimum (0 if that is close) and the maximum. */
   range?: readonly [number, number];

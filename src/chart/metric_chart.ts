@@ -21,7 +21,7 @@ export interface MetricChartOptions {
   readonly x?: ProgressUnit;
   /** Whether the left axis is logarithmic. Default: false. */
   readonly log?: boolean;
-  /** A note after the title, such as which runs are shown if not all are. */
+  /** A note after the title, which can say which runs are shown if some are left out. */
   readonly note?: string;
 }
 

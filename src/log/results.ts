@@ -179,8 +179,8 @@ function variedKeys(results: readonly RunResult[]): string[] {
 
 /**
  * Returns a table of runs with these columns: `name`, the keys that differ between their configurations, `parameters`,
- * `steps`, the best evaluation (`best_loss`, nats per token, at `best_step`), the last (`last_loss`), `seconds` of
- * training, `state` (`done`, `diverged` or `unfinished`) and `log`.
+ * `steps`, the loss and the step of the best evaluation (`best_loss` in nats per token, `best_step`), the loss of the last
+ * evaluation (`last_loss`), the training time in `seconds`, `state` (`done`, `diverged` or `unfinished`) and `log`.
  *
  * @param without columns to omit
  *
