@@ -11,13 +11,13 @@ export const IGNORE = 0xffffffff;
 /** Rows of tokens and, for each position, the next token.
  * @category Data */
 export interface Batch {
-  /** Token ids, [batch * context], row after row. */
+  /** The token ids of all rows, concatenated; the length is batch * context. */
   ids: Uint32Array;
-  /** The next token of each position or IGNORE, [batch * context]. */
+  /** For each position, the id of the next token, or IGNORE; the length is batch * context. */
   targets: Uint32Array;
-  /** For a synthetic task: 1 where the target is part of the answer, [batch * context]. */
+  /** Only for a synthetic task: 1 at positions whose target is part of the answer, otherwise 0; the length is batch * context. */
   answers?: Uint8Array;
-  /** For a mixture: the index in `Source.sources` of each row's source, [batch]. */
+  /** Only for a mixture: for each of the `batch` rows, the index of its source in `Source.sources`. */
   sources?: Uint16Array;
 }
 
@@ -25,9 +25,12 @@ export interface Batch {
 export interface MixedSource {
   /** Name of the corpus, task or file. */
   readonly name: string;
-  /** Fraction of the rows; the fractions sum to 1. */
+  /** The fraction of the training rows that come from this source. These fractions sum to 1 over all sources. */
   readonly weight: number;
-  /** Fraction of the targets, estimated from the first rows; differs from `weight` if short texts do not fill their rows. */
+  /**
+   * The fraction of the training targets that come from this source, estimated from the source's first rows. It differs from
+   * `weight` if short texts do not fill their rows.
+   */
   readonly share: number;
 }
 
@@ -35,21 +38,27 @@ export interface MixedSource {
 export interface Evaluation {
   /** Number of batches. */
   count: number;
-  /** Whether its batches have `answers`. */
+  /** True if the batches have the field `answers`. */
   answers?: boolean;
-  /** For a mixture: the number of batches from each source, in order. */
+  /** For a mixture: the number of batches of each source, in the order of `Source.sources`. */
   parts?: readonly number[];
-  /** Batch `index`, from 0 to count - 1; rows past the end have id 0 and targets IGNORE. Throws RangeError for any other index. */
+  /**
+   * Returns batch `index`, from 0 to count - 1; throws RangeError for any other index. Rows that only fill up a batch have ids 0
+   * and targets IGNORE.
+   */
   batch(index: number): Batch;
 }
 
-/** Indices of at most `most` of `count` batches, evenly spaced and starting at 0; all if `most` is 0. */
+/**
+ * Returns the indices of at most `most` out of `count` batches, evenly spaced and starting at 0. If `most` is 0, it returns all
+ * indices.
+ */
 export function spread(count: number, most: number): number[] {
   const chosen = most === 0 ? count : Math.min(most, count);
   return Array.from({ length: chosen }, (_, i) => Math.floor(i * count / chosen));
 }
 
-/** At most `most` batches of a pass, evenly spaced and starting with the first; all if `most` is 0.
+/** Returns at most `most` batches of a pass, evenly spaced and starting with the first. If `most` is 0, it returns all batches.
  * @category Data */
 export function spreadBatches(pass: Evaluation, most: number): Batch[] {
   return spread(pass.count, most).map((index) => pass.batch(index));
@@ -59,15 +68,18 @@ export function spreadBatches(pass: Evaluation, most: number): Batch[] {
 export interface Source {
   /** Number of tokens in each split; Infinity if samples are generated without end. */
   readonly splits: Readonly<Record<string, number>>;
-  /** For a mixture: its sources. */
+  /** The sources of a mixture; absent if there is only one source. */
   readonly sources?: readonly MixedSource[];
-  /** Number of rows in one pass over "train", if rows do not have `context` targets each. */
+  /** Number of rows in one pass over the split "train". It is given only if rows may have fewer than `context` targets. */
   readonly rows?: number;
-  /** Lower bound of any model's loss on "val", in nats per token, if known. */
+  /** A lower bound on the loss of any model on the split "val", in nats per token; absent if it is unknown. */
   readonly entropyFloor?: number;
-  /** Batch `index`, counted from 0 over the run (`accumulate` batches per step): a pure function of (seed, index). */
+  /**
+   * Returns training batch `index`, counted from 0 over the whole run, in which each step has `accumulate` batches. The batch
+   * depends only on the seed and the index.
+   */
   train(index: number): Batch;
-  /** One pass over a split; throws UserError if there is no such split. */
+  /** Returns one pass over a split; throws UserError if there is no such split. */
   evaluation(split: string): Evaluation;
 }
 
@@ -81,15 +93,21 @@ export interface TextSourceOptions {
   accumulate?: number;
   /** The run's seed. */
   seed: number;
-  /** Fractions of the text, 0 for no such split; the rest is train. The order in the text is train, val, test. */
+  /**
+   * The fractions of the text for validation and testing; 0 means that there is no such split. The rest of the text is the train
+   * split. In the text, the train split comes first, then val, then test.
+   */
   split: { val: number; test: number };
-  /** Splits given as separate texts; their fractions are ignored. */
+  /** Splits that are given as separate texts. For these splits, the fractions in `split` are ignored. */
   given?: { val?: Numbers; test?: Numbers };
-  /** "crops": uniformly random offsets; "windows": every window once per epoch, in random order. */
+  /**
+   * How training rows are drawn. With "crops", they start at uniformly random offsets; with "windows", every window is used once
+   * per epoch, in random order.
+   */
   sampling: keyof typeof SAMPLINGS;
 }
 
-/** @internal An empty batch (ids 0, targets IGNORE) to write rows into. */
+/** @internal Returns a batch with ids 0 and targets IGNORE, into which rows are then written. */
 export function blankBatch(rows: number, context: number): Batch {
   try {
     return { ids: new Uint32Array(rows * context), targets: new Uint32Array(rows * context).fill(IGNORE) };
@@ -118,7 +136,10 @@ export function checkStep(step: number): void {
   }
 }
 
-/** @internal A pass over `windows` rows in batches of `batch` rows; `write` fills one row. */
+/**
+ * @internal Returns a pass over `windows` rows, grouped into batches of `batch` rows. The function `write` writes row `window` of
+ * the pass into row `row` of the batch `into`.
+ */
 export function evaluationOf(
   windows: number,
   { context, batch: rows }: { context: number; batch: number },
@@ -140,7 +161,7 @@ export function evaluationOf(
   };
 }
 
-/** @internal The split called `name`; throws UserError with the nearest name if there is none. */
+/** @internal Returns the split called `name`. If there is no such split, it throws UserError with the most similar name. */
 export function splitNamed<T>(splits: Readonly<Record<string, T>>, name: string): T {
   if (!Object.hasOwn(splits, name)) {
     throw new UserError(`Batches: there is no split "${name}".${didYouMean(name, Object.keys(splits))}`);
@@ -156,7 +177,7 @@ function writeWindow(tokens: Numbers, start: number, context: number, into: Batc
 /** A sequence that can be cut at indices: tokens, samples or a text. */
 export interface Cuttable<T> {
   readonly length: number;
-  /** Cuts at these ascending indices into places.length + 1 parts. */
+  /** Cuts the sequence at the ascending indices `places` and returns the places.length + 1 parts. */
   cut(places: readonly number[]): T[];
 }
 
@@ -168,11 +189,14 @@ const cuttable = <T>(length: number, part: (from: number, to?: number) => T): Cu
 export const cuttableList = <T>(list: readonly T[]): Cuttable<readonly T[]> =>
   cuttable<readonly T[]>(list.length, (from, to) => list.slice(from, to));
 
-/** @internal Ids as a `Cuttable` whose parts are views, not copies. */
+/** @internal Returns the ids as a `Cuttable` whose parts are views, not copies. */
 export const cuttableIds = (ids: Numbers): Cuttable<Numbers> =>
   cuttable<Numbers>(ids.length, (from, to) => ids.subarray(from, to));
 
-/** Cuts tokens, samples or a text in order into train, val and test; throws UserError if a fraction is out of range. */
+/**
+ * Cuts tokens, samples or a text into consecutive splits: train, then val, then test. Throws UserError if a fraction is out of
+ * range.
+ */
 function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"]): Record<string, T> {
   for (const [name, fraction] of Object.entries({ val, test })) {
     if (!(fraction >= 0 && fraction < 1)) {
@@ -187,7 +211,7 @@ function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"
       `Batches: data.split.val + data.split.test is ${sum}; expected below 1, since the rest is the train split.`,
     );
   }
-  // The tolerance gives 91 for 100 (1 - 0.02 - 0.07), which is slightly below 91 in floating point.
+  // Without the tolerance of 1e-6, 100 (1 - 0.02 - 0.07), which is slightly below 91 in floating point, would become 90.
   const boundary = (fraction: number) => Math.floor(all.length * fraction + 1e-6);
   const parts = all.cut([boundary(1 - val - test), boundary(1 - test)]);
   const splits: Record<string, T> = { train: parts[0] };
@@ -196,7 +220,10 @@ function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"
   return splits;
 }
 
-/** @internal The splits of tokens, samples or a text: cut in order, or given separately. */
+/**
+ * @internal Returns the splits of tokens, samples or a text. A split in `given` is used as it is; the other splits are cut from
+ * `all`.
+ */
 export function splitsOf<T>(
   all: Cuttable<T>,
   { val, test }: TextSourceOptions["split"],
@@ -226,14 +253,14 @@ function permutation(length: number, seed: number, purpose: string): Uint32Array
   return order;
 }
 
-/** Draws which of `count` windows or rows each batch contains. */
+/** Returns a function that maps the index of a batch to the numbers (0 to count - 1) of the windows or rows in that batch. */
 type Draw = (
   count: number,
   options: Pick<TextSourceOptions, "batch" | "accumulate" | "seed">,
 ) => (index: number) => number[];
 
 interface Sampling {
-  /** Whether windows of a text start at every token, or follow each other without overlap. */
+  /** True if windows of a text may start at every token; false if windows follow each other without overlap. */
   readonly overlapping: boolean;
   readonly draw: Draw;
 }
@@ -255,7 +282,7 @@ const crops: Sampling = {
   },
 };
 
-/** Each window or row is drawn once per epoch; the last batch of an epoch is filled up from the next one. */
+/** Each window or row is drawn once per epoch; the last batch of an epoch is filled up with rows of the next epoch. */
 const windows: Sampling = {
   overlapping: false,
   draw(count, { batch, seed }) {
@@ -274,7 +301,7 @@ const windows: Sampling = {
 /** The ways to draw training rows, keyed by their names in `data.sampling`. */
 export const SAMPLINGS = { crops, windows };
 
-/** The sampling called `sampling`; throws UserError for an unknown name. */
+/** Returns the sampling called `sampling`; throws UserError for an unknown name. */
 export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): Sampling {
   if (Object.hasOwn(SAMPLINGS, sampling)) return SAMPLINGS[sampling];
   throw new UserError(
@@ -283,13 +310,13 @@ export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): S
 }
 
 /**
- * Batches of a text, cut in order into train, val and test.
+ * Returns batches of a text, which is cut into train, val and test, in this order.
  *
- * Training rows are windows of context + 1 tokens; targets are the inputs shifted by one. With "crops" the offsets are
- * uniform over the train split, and those of a step are drawn from `randomStream(seed, "batches " + step)` (as in nanoGPT); with
- * "windows" the offsets are 0, context, 2 context, ..., each used once per epoch in a permutation drawn from (seed,
- * epoch); tokens past the last full window are not trained on. Evaluation reads the same windows in order, then
- * the last partial one, so that every token of a split except its first is a target exactly once.
+ * Training rows are windows of context + 1 tokens; targets are the inputs shifted by one. With "crops" the offsets are uniform
+ * over the train split, and those of a step are drawn from `randomStream(seed, "batches " + step)` (as in nanoGPT); with
+ * "windows" the offsets are 0, context, 2 context, ..., each used once per epoch in a permutation drawn from (seed, epoch);
+ * tokens past the last full window are not trained on. Evaluation reads the windows at the offsets 0, context, 2 context, ... of
+ * a split in order, and then the last partial window, so that every token of the split except the first is a target exactly once.
  *
  * @throws UserError if a size or fraction is out of range, or if a split has fewer than context + 1 tokens
  *
@@ -331,15 +358,15 @@ export function textSource(ids: Numbers, options: TextSourceOptions): Source {
   };
 }
 
-/** If the largest id is below this, ids are counted in an array, otherwise in an object with a key per id. */
+/** If the largest id is below this number, ids are counted in an array, otherwise in an object with one key per id. */
 const TABLED = 2 ** 24;
 
 /**
  * The entropy of the token frequencies, -sum_v p_v ln p_v in nats: the loss of the best model that ignores
  * context. It is not a lower bound: a model that uses context can have a smaller loss.
  *
- * @param ids tokens, at least one
- * @throws RangeError if there are none
+ * @param ids the token ids, at least one
+ * @throws RangeError if `ids` is empty
  *
  * @example
  * ```ts
@@ -352,7 +379,8 @@ export function unigramEntropy(ids: ArrayLike<number>): number {
   let most = 0;
   for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
   const counts: { [id: number]: number } = most < TABLED ? new Float64Array(most + 1) : {};
-  // Summed in order of first occurrence, so that the result is bitwise the same for both kinds of `counts`.
+  // The terms are summed in the order in which the ids first occur, so that the result is bitwise the same for both kinds of
+  // `counts`.
   const order: number[] = [];
   for (let i = 0; i < ids.length; i++) {
     const before = counts[ids[i]] ?? 0;

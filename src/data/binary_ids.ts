@@ -1,4 +1,4 @@
-// Token ids as nanoGPT's prepare.py writes them: .bin files of little-endian uint16.
+// Reads token ids from .bin files of little-endian uint16 numbers, as nanoGPT's prepare.py writes them.
 import { UserError } from "../base/errors.ts";
 import { textSha256 } from "./corpora.ts";
 import { rawBytes } from "./files.ts";
@@ -8,8 +8,8 @@ import { joinIds, type Numbers } from "./ids.ts";
 export const isBinary = (path: string): boolean => path.endsWith(".bin");
 
 /**
- * Reads .bin files and returns their concatenated ids, and their bytes and SHA-256 for `textIdentity`. Throws UserError if a
- * file's name does not end in .bin, or the file cannot be read, is empty or has an odd number of bytes.
+ * Reads .bin files. Returns their concatenated ids, and for `textIdentity` the bytes of each file and the SHA-256 of all bytes.
+ * Throws UserError if a file's name does not end in .bin, or the file cannot be read, is empty or has an odd number of bytes.
  */
 export async function loadIds(paths: readonly string[]) {
   const files: Uint8Array<ArrayBuffer>[] = [];

@@ -1,11 +1,15 @@
-// Learns the merges of byte-pair encoding from a text: the most frequent pair becomes one token, repeatedly.
+// Learns the merges of byte-pair encoding from a text. Each merge replaces the most frequent pair of adjacent tokens by a new
+// token.
 import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
 import { type NumberList, numberList, partsOf } from "./ids.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
-/** Two adjacent tokens, their count, and the indices of the words that contain the pair or contained it before a merge. */
+/**
+ * A pair of adjacent tokens, the number of its occurrences in the text, and the indices of the words that contain the pair or
+ * contained it before a merge.
+ */
 interface Pair {
   readonly left: number;
   readonly right: number;
@@ -64,7 +68,10 @@ function wordTable(most: number) {
   };
 }
 
-/** The distinct pieces of a text (words): their concatenated tokens (before the first merge, bytes), and their counts. */
+/**
+ * The distinct pieces of a text, called words. Word i has `lengths[i]` tokens (before the first merge, bytes), which begin at
+ * index `starts[i]` of `tokens`, and occurs `counts[i]` times in the text.
+ */
 type Words = ReturnType<typeof wordsOf>;
 
 function wordsOf(text: TextPieces, most: number) {
@@ -89,13 +96,16 @@ function wordsOf(text: TextPieces, most: number) {
   return { tokens: tokens.all(), starts: all, lengths, counts: counts.all() };
 }
 
-/** A pair in the heap with its count at the time it was pushed. */
+/** An entry of the heap: a pair, and the count that it had when it was pushed. */
 interface Entry {
   readonly pair: Pair;
   readonly count: number;
 }
 
-/** Whether `a` is merged before `b`: the higher count first, then the lower ids, so that the result is deterministic. */
+/**
+ * True if `a` is merged before `b`. The pair with the higher count comes first. Of two pairs with the same count, the pair with
+ * the lower ids comes first, so that the result is deterministic.
+ */
 function precedes(a: Entry, b: Entry): boolean {
   return a.count !== b.count
     ? a.count > b.count
@@ -105,9 +115,9 @@ function precedes(a: Entry, b: Entry): boolean {
 }
 
 /**
- * The first `count` merges of byte-pair encoding over the pieces of a text (Sennrich et al. 2016, on bytes as in
- * GPT-2): each joins the most frequent pair, ties broken by the lower ids. Ids 0 to 255 are the bytes, 256 + i
- * is the result of merge i. Returns fewer merges if no remaining pair occurs twice.
+ * Returns the first `count` merges of byte-pair encoding over the pieces of a text (Sennrich et al. 2016, on bytes as in GPT-2).
+ * Each merge joins the most frequent pair; of several equally frequent pairs, it joins the pair with the lowest ids. Ids 0 to 255
+ * are the bytes, and 256 + i is the token that merge i creates. Returns fewer merges if no remaining pair occurs twice.
  *
  * @example
  * ```ts

@@ -37,7 +37,7 @@ function spaced(words: string[]): string {
     }
     const joins = JOINING.has(word);
     if (!glued && !closes && !joins) line += " ";
-    // Also within a word: 1/4'' means a quarter of an inch.
+    // Quotation marks are replaced within a word too: 1/4'' means a quarter of an inch.
     line += word.replace(/``|''/g, '"');
     glued = opens || joins;
   }
@@ -45,9 +45,9 @@ function spaced(words: string[]): string {
 }
 
 /**
- * The plain English of one tagged file of the Brown corpus: tags dropped, `` `` `` and `''` become `"`,
- * punctuation attached, doubled marks (`; ;`, `? ?`) single, one line per paragraph or headline, an empty line
- * between paragraphs.
+ * Returns the plain English of one tagged file of the Brown corpus. Tags are dropped, `` `` `` and `''` become `"`, punctuation
+ * is attached to the adjacent word, and doubled marks (`; ;`, `? ?`) are written once. Each paragraph or headline becomes one
+ * line, and an empty line separates it from the next.
  *
  * The position of quotation marks (before the full stop) and the corpus's placeholders for formulas ("Af") are kept.
  *

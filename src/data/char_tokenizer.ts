@@ -1,29 +1,35 @@
-// One token per code point: the tokenizer of small corpora and synthetic tasks.
+// The tokenizer with one token per code point, which is used for small corpora and synthetic tasks.
 import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
-/** A character as errors show it, such as `"é" (U+00E9)`; JSON quoting makes controls and lone surrogates visible. */
+/**
+ * Formats a character for an error message, such as `"é" (U+00E9)`. JSON quoting makes control characters and lone surrogates
+ * visible.
+ */
 function describe(character: string): string {
   const hex = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
   return `${JSON.stringify(character)} (U+${hex})`;
 }
 
-/** The last index at which a text may be cut: anywhere except inside a surrogate pair. */
+/** Returns the last index at which a text may be cut. A cut is allowed everywhere except inside a surrogate pair. */
 export function cutCharacters(text: string): number {
   const last = text.charCodeAt(text.length - 1);
   return last >= 0xd800 && last < 0xdc00 ? text.length - 1 : text.length;
 }
 
-/** A table indexed by code point, up to the vocabulary's largest: id + 1, or 0 if the vocabulary lacks the code point. */
+/**
+ * Returns a table with an entry for each code point up to the largest in the vocabulary. The entry is the character's id + 1, or
+ * 0 if the vocabulary lacks the code point.
+ */
 function tableOf(vocabulary: readonly string[]): Uint32Array {
   const table = new Uint32Array(vocabulary[vocabulary.length - 1].codePointAt(0)! + 1);
   vocabulary.forEach((character, id) => table[character.codePointAt(0)!] = id + 1);
   return table;
 }
 
-/** Encodes a text. An unknown character becomes the id `unknown`; if that is undefined, throws UserError. */
+/** Encodes a text. An unknown character becomes the id `unknown`; if `unknown` is undefined, the function throws UserError. */
 function encodeWith(table: Uint32Array, unknown: number | undefined, text: string, before: number) {
   const encoded = new Uint32Array(text.length);
   let length = 0;
@@ -62,8 +68,8 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
 }
 
 /**
- * The character tokenizer of a text: its distinct code points in ascending order get the ids 0, 1, 2, ...;
- * with `unknown: "token"` one more id, the last, represents every other character and decodes to `<unk>`.
+ * Returns the character tokenizer of a text. The distinct code points of the text, in ascending order, get the ids 0, 1, 2, ...
+ * With `unknown: "token"` there is one more id, the largest, which represents every other character and decodes to `<unk>`.
  *
  * Tokens are code points, not UTF-16 units: an emoji is one token. A lone surrogate counts as a code point (U+D800
  * to U+DFFF) and survives encode, decode and the JSON file. Positions in errors count code points from 0.

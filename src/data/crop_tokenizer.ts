@@ -1,10 +1,11 @@
-// A tokenizer restricted to the tokens that a corpus uses: a large tokenizer for a small model.
+// A tokenizer restricted to the tokens that a corpus uses, so that a small model can use a large tokenizer.
 import { UserError } from "../base/errors.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
 /**
- * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in ascending order. `encode` throws at a removed
- * token, or with `unknown: "token"` replaces it by one more id, the last, which decodes to `<unk>`.
+ * Returns a tokenizer that keeps only some ids of `tokenizer`, which are renumbered 0, 1, 2, ... in ascending order. At a removed
+ * token, `encode` throws UserError. With `unknown: "token"`, `encode` instead replaces a removed token by one more id, the
+ * largest, which decodes to `<unk>`.
  *
  * @param used the ids to keep, in any order and possibly repeated, such as those of a corpus
  * @param options `unknown`: what a removed token becomes. Default: "error".
@@ -51,7 +52,7 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
     cut: tokenizer.cut,
     decode: (ids) => {
       checkIds(ids, size);
-      // A character's bytes may span tokens: all tokens between two unknown ones are decoded together.
+      // The bytes of a character may span several tokens, so all tokens between two unknown tokens are decoded together.
       const parts: number[][] = [[]];
       for (let i = 0; i < ids.length; i++) {
         if (ids[i] === kept.length) parts.push([]);

@@ -1,34 +1,38 @@
-// Downloads a file of a corpus or a model to a path: checked and atomic, so that no partial file is left.
+// Downloads a file of a corpus or a model to a path. The file is checked before it is renamed to the path, so that no partial
+// file is left there.
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
 import { reportProgress } from "../base/progress.ts";
 
 /** The expected size and hash of a file. */
 export interface FileProof {
-  /** Its size in bytes. */
+  /** The file's size in bytes. */
   readonly bytes?: number;
-  /** Its SHA-256, in lower-case hexadecimal. */
+  /** The file's SHA-256, in lower-case hexadecimal. */
   readonly sha256?: string;
-  /** The file in which that SHA-256 was recorded, for messages; undefined if it is built into heed. */
+  /** The file in which the expected SHA-256 was recorded, which messages name; undefined if the SHA-256 is built into heed. */
   readonly recorded?: string;
 }
 
 /** How to fetch a file. */
 export interface DownloadOptions {
-  /** Called as bytes arrive, with the file, the bytes so far and the total if known. Default: `reportProgress`. */
+  /**
+   * Called as bytes arrive, with the file's name, the number of bytes so far, and the total number if it is known. By default,
+   * `reportProgress` is called.
+   */
   readonly progress?: (file: string, bytes: number, total: number | undefined) => void;
   /** Fetches a URL; tests replace it. Default: `fetch`. */
   readonly fetch?: (url: string, init: { redirect: "manual" }) => Promise<Response>;
 }
 
-/** A download fails if no byte arrives for this long. */
+/** A download fails if no byte arrives for this number of milliseconds. */
 const SILENCE_MS = 30_000;
 
 function report(file: string, done: number, total: number | undefined): void {
   reportProgress({ what: `downloading ${file}`, done, total, bytes: true });
 }
 
-/** What is wrong with a file, such as "12 bytes, expected 13"; undefined if nothing is. */
+/** Returns what is wrong with a file, such as "12 bytes, expected 13", or undefined if its size and hash are as expected. */
 export function fault(
   { bytes, sha256, recorded }: FileProof,
   foundBytes: number,
@@ -42,7 +46,10 @@ export function fault(
   return `SHA-256 ${foundSha256}, expected ${sha256}${since}`;
 }
 
-/** The error for an HTML page, which servers send for a login, a licence agreement or a folder listing. */
+/**
+ * The error message for an HTML page, which a server may send instead of the file to show a login, a licence agreement or a list
+ * of files.
+ */
 export const HTML_PAGE = "it is an HTML page, not the file";
 
 /** Number of leading bytes by which an HTML page is recognised. */
@@ -54,8 +61,8 @@ export function isHtmlPage(bytes: Uint8Array): boolean {
 }
 
 /**
- * Opens a URL. Redirects are followed manually, because Hugging Face's hub states the size and hash of a large file in its
- * own response headers, and the storage server to which it redirects does not.
+ * Opens a URL. Redirects are followed manually, because Hugging Face's hub states the size and hash of a large file in its own
+ * response headers, and the storage server to which the hub redirects does not state them.
  */
 async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
   const proof: { bytes?: number; sha256?: string } = {};
@@ -81,13 +88,14 @@ async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
       throw new Error(HTML_PAGE);
     }
     const length = Number(response.headers.get("content-length") ?? NaN);
-    // The content length of a compressed response differs from the file's: a known size takes precedence.
+    // The content length of a compressed response differs from the size of the file, so the size that the hub states takes
+    // precedence.
     return { body: response.body, proof, total: proof.bytes ?? (length > 0 ? length : undefined) };
   }
   throw new Error("too many redirects");
 }
 
-/** The next chunk of a stream; throws after a timeout. */
+/** Returns the next chunk of a stream; throws if none arrives for SILENCE_MS. */
 async function nextPart(reader: ReadableStreamDefaultReader<Uint8Array>) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_, reject) => {

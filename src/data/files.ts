@@ -7,13 +7,13 @@ import { LONGEST_STRING, piecesOfText, stringOfText } from "./text_bytes.ts";
 
 /** The path and content of a text file. */
 export interface TextFile {
-  /** The path it was read from. */
+  /** The path from which the file was read. */
   path: string;
-  /** Its content, without a byte order mark. */
+  /** The file's content, without a byte order mark. */
   text: string;
 }
 
-/** The message of an error, on one line. */
+/** Returns the message of an error on one line. */
 export function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
 }
@@ -30,7 +30,7 @@ export const tooLong = (place: string) =>
     `${place} has more than ${LONGEST_STRING} characters, the maximum length of a string; expected fewer.`,
   );
 
-/** UTF-8 as one string; throws UserError if the bytes are not UTF-8 or too many for a string. */
+/** Decodes UTF-8 to one string; throws UserError if the bytes are not UTF-8 or too many for a string. */
 export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): string {
   let text: string | undefined;
   try {
@@ -42,11 +42,13 @@ export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): st
   throw tooLong(place);
 }
 
-/** UTF-8 as one string without a byte order mark; throws UserError if the bytes are not UTF-8 or too many for a string. */
+/**
+ * Decodes UTF-8 to one string without a byte order mark; throws UserError if the bytes are not UTF-8 or too many for a string.
+ */
 export const decodeUtf8 = (bytes: Uint8Array<ArrayBuffer>, place: string): string =>
   stringOfBytes(withoutMark(bytes), place);
 
-/** The bytes without a byte order mark; throws UserError if they are not UTF-8 or only white space. */
+/** Returns the bytes without a byte order mark; throws UserError if they are not UTF-8 or contain only white space. */
 export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint8Array<ArrayBuffer> {
   const text = withoutMark(bytes);
   let isBlank = true;
@@ -69,14 +71,14 @@ async function missing(path: string): Promise<UserError> {
   return new UserError(`${path} does not exist; expected a text file or a folder of .txt files.${hint}`);
 }
 
-/** The UserError for a file that cannot be opened or read. */
+/** Returns the UserError for a file that cannot be opened or read. */
 export async function refusal(path: string, error: unknown): Promise<UserError> {
   if (error instanceof UserError) return error;
   if (error instanceof Deno.errors.NotFound) return await missing(path);
   return new UserError(`${path} cannot be read (${oneLine(error)}); expected a text file.`);
 }
 
-/** The bytes of a file; throws UserError if it is missing, unreadable or a Git LFS pointer. */
+/** Reads the bytes of a file; throws UserError if the file is missing, unreadable or a Git LFS pointer. */
 export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await readWhole(path).catch(async (error) => {
     throw await refusal(path, error);
@@ -85,7 +87,10 @@ export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return bytes;
 }
 
-/** A file's path, or the paths of a folder's files whose names end in one of `ends`; throws UserError if there are none. */
+/**
+ * Returns `path` if it is a file. If it is a folder, returns the paths of the files in it whose names end in one of `ends`, and
+ * throws UserError if there are none.
+ */
 export async function expand(path: string, ends: readonly string[] = [".txt"]): Promise<string[]> {
   let names: string[];
   try {
@@ -102,7 +107,7 @@ export async function expand(path: string, ends: readonly string[] = [".txt"]): 
 }
 
 /**
- * Reads text files in the order given; a folder means the .txt files directly in it, sorted by code unit.
+ * Reads text files in the order given; a folder means the .txt files directly in it, sorted by the code units of their names.
  *
  * @param paths files or folders, absolute or relative to the current directory
  * @returns one record per file
@@ -122,7 +127,10 @@ export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
   return (await readFileBytes(paths)).map(({ path, bytes }) => ({ path, text: stringOfBytes(bytes, path) }));
 }
 
-/** Reads the same files as `readFiles` as UTF-8 bytes of any length, each in a buffer with room for one more byte. */
+/**
+ * Reads the same files as `readFiles`, but returns UTF-8 bytes of any length. The bytes of each file are in a buffer with room
+ * for one more byte.
+ */
 export async function readFileBytes(paths: readonly string[]) {
   const files: { path: string; bytes: Uint8Array<ArrayBuffer> }[] = [];
   for (const path of paths) {

@@ -1,6 +1,6 @@
 // A binary heap, from which byte-pair encoding takes the best pair, both in training and in encoding.
 
-/** An empty heap; `before(a, b)` is whether a comes before b. */
+/** Returns an empty heap. The function `before(a, b)` must return true if a comes before b. */
 export function heapOf<T>(before: (a: T, b: T) => boolean) {
   const items: T[] = [];
   return {

@@ -1,4 +1,5 @@
-// Tokenizers from Hugging Face's tokenizer.json: combines the components in huggingface/ as tokenizers 0.23 does.
+// Makes tokenizers from Hugging Face's tokenizer.json. It combines the components in huggingface/ in the same way as the library
+// tokenizers 0.23.
 import { cached, checkWellFormed } from "./byte_bpe.ts";
 import { numberList } from "./ids.ts";
 import { type AddedToken, addedTokensOf, finderOf, type Section } from "./huggingface/added_tokens.ts";
@@ -16,12 +17,12 @@ import { wordLevel, wordPiece } from "./huggingface/words.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 import { UserError } from "../base/errors.ts";
 
-/** Start tokens of well-known models, for files whose post-processor adds none. */
+/** Start tokens of well-known models, which are used if the post-processor of a file adds no start token. */
 const STARTS = ["<|begin_of_text|>", "<bos>", "<s>", "<|endoftext|>"];
 
 const MODELS: Makers<Model> = { BPE: bpe, WordPiece: wordPiece, WordLevel: wordLevel, Unigram: unigram };
 
-/** The model of a file; old files do not state its type, which is inferred from its fields. */
+/** Returns the model of a file. Old files do not state the type of the model, which is then inferred from the model's fields. */
 function modelOf(model: unknown): Model {
   if (!isObject(model) || model.type !== undefined) return componentOf(model, "model", MODELS);
   const type = "merges" in model
@@ -36,7 +37,7 @@ function modelOf(model: unknown): Model {
   return componentOf({ ...model, type }, "model", MODELS);
 }
 
-/** Refuses other versions, truncation and padding, which heed does not support. */
+/** Throws UserError if the file has a version other than 1.0, or uses truncation or padding, which heed does not support. */
 function checkSupported(file: Fields): void {
   const version = file.any("version") ?? "1.0";
   if (version !== "1.0") refuse("version", version, '"1.0"');
@@ -46,7 +47,10 @@ function checkSupported(file: Fields): void {
   }
 }
 
-/** Encodes a text: splits it at added tokens; the text between them is normalized, pre-tokenized and passed to the model. */
+/**
+ * Returns a function that encodes a text. It splits the text at added tokens; the text between them is normalized, pre-tokenized
+ * and passed to the model.
+ */
 function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], normalize?: Normalizer) {
   const cutter = preTokenizerOf(file.any("pre_tokenizer"), normalize !== undefined);
   const findPlain = finderOf(added.filter(({ normalized }) => !normalized));
@@ -73,12 +77,13 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
 }
 
 /**
- * The tokenizer of a Hugging Face `tokenizer.json`, with the same ids and texts as the library tokenizers 0.23. No special
- * tokens are added around a text, but those written in it are recognised. With byte-level byte-pair encoding (GPT-2, Llama 3
- * and similar), ids decode to the original text; with a normaliser this may not hold.
+ * Returns the tokenizer that a Hugging Face `tokenizer.json` describes. It gives the same ids and texts as the library tokenizers
+ * 0.23. No special tokens are added around a text, but special tokens that are written in the text are recognised. With
+ * byte-level byte-pair encoding (GPT-2, Llama 3 and similar), ids decode to the original text; with a normaliser, the decoded
+ * text may differ from the original.
  *
- * @throws UserError naming the field if the file is not such a tokenizer or uses an unsupported feature; `encode` throws at
- * a lone surrogate, and at text that the tokenizer has no token for
+ * @throws UserError naming the field if the file is not such a tokenizer or uses an unsupported feature; `encode` throws at a
+ * lone surrogate, and at text for which the tokenizer has no token
  *
  * @example
  * ```ts

@@ -1,17 +1,18 @@
-// The identity of a run's data as one SHA-256: independent of where the files are, different if any character changes.
+// The identity of a run's data is one SHA-256. It does not depend on where the files are, and it changes if any character of a
+// text changes.
 import { sha256Hex } from "../base/hash.ts";
 import type { LoadedBytes } from "./corpora.ts";
 import { drawSample } from "./synthetic.ts";
 import type { Task } from "./task.ts";
 
-/** Number of samples that identify a generator. */
+/** Number of samples by which the generator of a task is identified. */
 const SAMPLES = 256;
 
 const sha256Of = (value: unknown): string => sha256Hex(JSON.stringify(value));
 
 /**
- * The identity of the text and of the texts of separate splits: depends on the SHA-256 of each and, if files are `cut` into
- * samples, on the file lengths in bytes, but not on names or paths.
+ * Returns the identity of the text and of the texts of separate splits. It depends on the SHA-256 of each text and, if `cut` is
+ * true because files are cut into samples, on the lengths of the files in bytes. It does not depend on names or paths.
  */
 export function textIdentity(
   texts: readonly (Pick<LoadedBytes, "files" | "sha256"> | undefined)[],
@@ -26,11 +27,15 @@ export function mixtureIdentity(sources: readonly string[], weights: readonly nu
   return sha256Of({ sources, weights });
 }
 
-/** The identity of a task's generator under a seed: depends on the samples it draws, not on its code. */
+/**
+ * Returns the identity of a task's generator for a seed. It depends on the first samples that the task draws, not on the task's
+ * code.
+ */
 export function taskIdentity(task: Task, seed: number): string {
   return sha256Of(Array.from({ length: SAMPLES }, (_, i) => {
     const fields = Object.entries(drawSample(task, seed, i));
-    // Hashed under the field's old name, so that older checkpoints keep their identity and can be resumed.
+    // The field answerStart is hashed under its old name, so that the data of older checkpoints keeps its identity and they can
+    // be resumed.
     return Object.fromEntries(fields.map(([name, x]) => [name === "answerStart" ? "answerFrom" : name, x]));
   }));
 }

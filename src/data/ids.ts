@@ -1,15 +1,19 @@
-// Token ids of long texts, encoded part by part and stored in 1, 2 or 4 bytes each, depending on the largest.
+// Token ids of long texts. A text is encoded part by part, and each id is stored in 1, 2 or 4 bytes, depending on the largest
+// possible id.
 import { UserError } from "../base/errors.ts";
 import { LONGEST_STRING, type TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** Non-negative integers (token ids or positions) in as few bytes as the largest of them needs. */
+/** An array of non-negative integers (token ids or positions). Its type depends on the largest possible integer. */
 export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
 /** A growable list of numbers. */
 export type NumberList = ReturnType<typeof numberList>;
 
-/** An empty list of integers from 0 to `most`. Memory for `capacity` of them is reserved, which is resident only when used. */
+/**
+ * Returns an empty list for integers from 0 to `most`. It reserves memory for `capacity` integers, which becomes resident only
+ * when it is used.
+ */
 export function numberList(most: number, capacity: number) {
   const Narrow = most <= 0xff
     ? Uint8Array
@@ -42,12 +46,15 @@ export function numberList(most: number, capacity: number) {
       all.set(numbers, length);
       length += numbers.length;
     },
-    /** A view of all numbers. */
+    /** Returns a view of all numbers in the list. */
     all: (): Numbers => all.subarray(0, length),
   };
 }
 
-/** UTF-16 units per part: a call of `encode` has a fixed cost, and takes memory in proportion to the length of its text. */
+/**
+ * Approximate number of UTF-16 units in a part. Shorter parts would take more time, because each call of `encode` has a fixed
+ * cost; longer parts would take more memory, in proportion to their length.
+ */
 const PART = 2 ** 16;
 
 /**
@@ -67,7 +74,7 @@ export function* partsOf(text: TextPieces, cut?: (text: string) => number): Gene
     held += piece;
     if (!cut || held.length < threshold) continue;
     const at = cut(held);
-    // Doubling avoids quadratic time if no cut is possible.
+    // Doubling the threshold avoids quadratic time if no cut is possible.
     threshold = at > 0 ? PART : 2 * held.length;
     if (at === 0) continue;
     yield held.slice(0, at);

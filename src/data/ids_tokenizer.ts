@@ -9,7 +9,9 @@ const SPACE = /\s/;
 const isSpace = (unit: number): boolean =>
   unit < 128 ? unit === 32 || unit >= 9 && unit <= 13 : SPACE.test(String.fromCharCode(unit));
 
-/** Parses decimal numbers separated by white space, each below `size`. */
+/**
+ * Parses decimal integers separated by white space; throws UserError at anything else and at an integer that is not below `size`.
+ */
 function encodeIds(text: string, before: number, size: number): Uint32Array {
   const ids = new Uint32Array((text.length >> 1) + 1);
   let count = 0;
@@ -38,8 +40,8 @@ const notAnId = (word: string, position: number, size: number) =>
   );
 
 /**
- * The tokenizer for texts of ids in decimal, separated by white space: "15 0 7". `decode` writes one space between
- * two ids.
+ * Returns the tokenizer for texts that consist of ids in decimal, separated by white space, such as "15 0 7". `decode` writes one
+ * space between two ids.
  *
  * @param size number of ids, which are 0 to size - 1
  * @throws RangeError unless size is an integer of at least 1; for an invalid id, `encode` throws UserError and `decode`
@@ -71,7 +73,7 @@ export function idsTokenizer(size: number): Tokenizer {
   };
 }
 
-/** The smallest ids tokenizer that covers all ids in these texts. */
+/** Returns the ids tokenizer with the smallest size that covers all ids in these texts. */
 export function idsTokenizerOf(texts: Iterable<TextPieces>): Tokenizer {
   const { encode, cut } = idsTokenizer(2 ** 32);
   let most = 0;

@@ -1,4 +1,5 @@
-// Texts in files of JSON lines: one field of each line's object. Files are read in chunks; only the texts stay in memory.
+// Reads texts from files of JSON lines. Each line is an object, and one field of the object holds the text. Files are read in
+// chunks, and only the texts stay in memory.
 import { Buffer } from "node:buffer";
 import { didYouMean, UserError } from "../base/errors.ts";
 import { isMapping } from "../base/show.ts";
@@ -8,13 +9,13 @@ import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { TextBytes } from "./text_bytes.ts";
 import { showBytes } from "../base/units.ts";
 
-/** Bytes per read, and per buffer of texts. */
+/** Number of bytes that are read at once, and minimum number of bytes in a buffer of texts. */
 const CHUNK = 2 ** 20;
-/** Maximum length of a line: V8's maximum string length. */
+/** Maximum number of bytes in a line, which is V8's maximum string length. */
 const LONGEST_LINE = 2 ** 29 - 24;
 const NEWLINE = 0x0a;
 
-/** The lines of a file, without their newlines, and their line numbers from 1. */
+/** Yields the lines of a file without their newlines, and their line numbers, counted from 1. */
 async function* linesOf(path: string): AsyncGenerator<{ number: number; bytes: Uint8Array }> {
   await refuseEndless(path);
   using file = await Deno.open(path);
@@ -54,7 +55,10 @@ const what = (value: unknown): string =>
     ? "an object"
     : `a ${typeof value}`;
 
-/** The text of a field (`a.b`: field b of a); `place` is the file and line. */
+/**
+ * Returns the text of a field; `a.b` means the field b of the object in the field a. `place` is the file and line that errors
+ * name.
+ */
 function fieldOf(value: unknown, field: string, place: string): string {
   let [here, path] = [value, ""];
   for (const name of field.split(".")) {
@@ -75,9 +79,10 @@ function fieldOf(value: unknown, field: string, place: string): string {
 }
 
 /**
- * The texts of a field (`text`, `message.content`) in the lines of a file, as UTF-8, each ending in a newline; blank lines
- * are skipped. With `separate` each text is one part; otherwise parts contain as many texts as fit. Throws UserError with
- * file and line if a line is not a JSON object, or the field is missing or not text.
+ * Returns the texts that a field (such as `text` or `message.content`) has in the lines of a file, as UTF-8. Each text ends in a
+ * newline, and blank lines are skipped. With `separate`, each part of the result is one text; otherwise each part contains as
+ * many texts as fit into a buffer. Throws UserError with the file and line if a line is not a JSON object, or if the field is
+ * missing or not text.
  */
 export async function jsonLinesText(path: string, field: string, separate: boolean): Promise<TextBytes> {
   const [decoder, encoder] = [new TextDecoder("utf-8", { fatal: true }), new TextEncoder()];

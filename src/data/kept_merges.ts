@@ -5,13 +5,13 @@ import { sha256Hex } from "../base/hash.ts";
 import { bpeTokenizer, bpeTokenizerOf } from "./byte_tokenizers.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** Increase this if the trainer changes its merges for a given text. */
+/** The version of the trainer. Increase it if the trainer learns other merges than before from the same text. */
 const ALGORITHM = 1;
 
-/** The hash of everything that the merges depend on; undefined for a text with lone surrogates. */
+/** Returns the hash of everything on which the merges depend, or undefined if the text has lone surrogates. */
 function keyOf(text: Iterable<string>, size: number): string | undefined {
   const hash = createHash("sha256");
-  // Pre-tokenisation depends on V8's Unicode tables.
+  // The hash includes V8's version, because pre-tokenisation depends on V8's Unicode tables.
   hash.update(`byte pairs ${ALGORITHM}, V8 ${Deno.version.v8}, size ${size}\n`);
   for (const piece of text) {
     if (!piece.isWellFormed()) return undefined;
@@ -20,7 +20,10 @@ function keyOf(text: Iterable<string>, size: number): string | undefined {
   return hash.digest("hex");
 }
 
-/** Reads a cached tokenizer from a file that has its hash, then its JSON; undefined if the file is missing or damaged. */
+/**
+ * Reads a cached tokenizer from a file, which contains the hash of the tokenizer's JSON, then the JSON itself. Returns undefined
+ * if the file is missing or damaged.
+ */
 async function read(path: string): Promise<Tokenizer | undefined> {
   try {
     const text = await Deno.readTextFile(path);
@@ -32,7 +35,7 @@ async function read(path: string): Promise<Tokenizer | undefined> {
   }
 }
 
-/** Writes a tokenizer to the cache atomically; if that fails, it is trained again next time. */
+/** Writes a tokenizer to the cache atomically. If that fails, the tokenizer is trained again the next time. */
 async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise<void> {
   const permission = await Deno.permissions.query({ name: "write", path });
   if (permission.state !== "granted") return;
@@ -48,8 +51,9 @@ async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise
 }
 
 /**
- * The tokenizer that `bpeTokenizer` trains on a text, whose pieces are iterated more than once. With `cache` it is stored in
- * that folder and read from there the next time. A damaged file is ignored and replaced.
+ * Returns the tokenizer that `bpeTokenizer` trains on a text. The pieces of the text are iterated more than once. If `cache` is
+ * given, the tokenizer is stored in that folder and read from there the next time. A damaged file in the cache is ignored and
+ * replaced.
  */
 export async function cachedTokenizer(
   text: Iterable<string>,

@@ -1,8 +1,9 @@
-// Git LFS pointers, which a clone without Git LFS, or a web page that shows files, has in place of large files.
+// Detects Git LFS pointers: small text files that a clone without Git LFS contains in place of large files, and that a web page
+// may show in place of them.
 import { UserError } from "../base/errors.ts";
 import { showBytes } from "../base/units.ts";
 
-/** The specification requires pointers to be shorter than this, in bytes. */
+/** The specification requires pointers to be shorter than this number of bytes. */
 const LONGEST = 1024;
 
 /** Throws UserError if a file's bytes are a Git LFS pointer. */

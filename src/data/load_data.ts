@@ -35,7 +35,7 @@ export interface LoadedData {
   readonly tokenizer: Tokenizer;
   /** The source of batches. */
   readonly source: Source;
-  /** For texts: entropy of the token frequencies of the train split, in nats. */
+  /** The entropy of the token frequencies in the train split, in nats; undefined for synthetic tasks and mixtures. */
   readonly unigramNats: number | undefined;
   /** SHA-256 that identifies the data, independent of its location. */
   readonly sha256: string;
@@ -45,19 +45,25 @@ export interface LoadedData {
 export interface LoadDataOptions {
   /** The tokenizer of a checkpoint. Default: a tokenizer made from the data. */
   readonly tokenizer?: Tokenizer;
-  /** Called with the data's SHA-256 before the data is tokenized; `loadData` rethrows what it throws. */
+  /**
+   * Called with the data's SHA-256 before the data is tokenized. If this function throws an error, `loadData` throws the same
+   * error.
+   */
   readonly identified?: (sha256: string) => void;
 }
 
-/** Positions per row, rows per batch, batches per step, the run's seed. */
+/** The number of positions per row, of rows per batch and of batches per step, and the run's seed. */
 export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulate" | "seed">;
 
 interface ReadData {
   readonly sha256: string;
-  /** Texts from which a tokenizer is made: `train` are the texts of the train split, `others` of all other splits. */
+  /**
+   * The texts from which a tokenizer is made: `train` has the texts of the train split, `others` has the texts of all other
+   * splits.
+   */
   readonly train: Iterable<TextPieces>;
   readonly others: Iterable<TextPieces>;
-  /** For binary ids: the largest id. */
+  /** The largest id in the data; given only for ids from .bin files. */
   readonly largest?: number;
   batches(tokenizer: Tokenizer, sizes: DataSizes): Pick<LoadedData, "source" | "unigramNats">;
 }
@@ -74,7 +80,7 @@ function readTask(task: Task, data: DataOptions, seed: number): ReadData {
   };
 }
 
-/** Throws if the tokenizer is to be made from a text, but the source is a task. */
+/** Throws UserError if the options require a text from which the tokenizer is made, because a task has no text. */
 function checkTrainable(task: Task, { kind, crop }: TokenizerOptions): void {
   if (kind !== "bpe" && kind !== "ids" && !crop) return;
   const [key, what] = crop ? ["crop", "true"] : ["kind", kind];
@@ -84,8 +90,9 @@ function checkTrainable(task: Task, { kind, crop }: TokenizerOptions): void {
 }
 
 /**
- * The text of each split. Texts are split before encoding, so that a tokenizer is trained on the train split only and the
- * splits do not depend on it. Texts of integer ids are split after encoding, so that no number is split in half.
+ * Returns the text of each split. A text is split before it is encoded, so that a tokenizer is trained on the train split only
+ * and the splits do not depend on the tokenizer. A text of integer ids is split after it is encoded, so that no number is cut in
+ * two.
  */
 async function splitTexts(data: DataOptions, areIds: boolean) {
   const { cache, sample, split, split_files } = data;
@@ -126,7 +133,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
   const batches = (tokenizer: Tokenizer, sizes: DataSizes) => {
     const ids = mapped(texts, (text) => {
       const capacity = {
-        // A token has at least one byte, unless a normaliser lengthens the text.
+        // There are at most as many tokens as bytes, unless a normaliser lengthens the text.
         ids: text.reduce((sum, { length }) => sum + length, 0),
         texts: lines === undefined ? 1 : countSamples(text, lines),
       };
@@ -180,7 +187,7 @@ async function tokenizerOf(options: TokenizerOptions, read: readonly ReadData[],
   throw new UserError("data.sources: ids in .bin files and texts cannot be mixed; expected one kind.");
 }
 
-/** Calls `act` for source `part` of a mixture, and adds `data.sources.<part>` to its errors. */
+/** Calls `act` for source `part` of a mixture, and adds `data.sources.<part>` to the errors that it throws. */
 async function ofSource<T>(part: number, act: () => T | Promise<T>): Promise<T> {
   try {
     return await act();
@@ -218,7 +225,7 @@ async function loadMixture(
   const tokenizer = given ?? await tokenizerOf(tokenizerOptions, read, data.cache);
   const parts: MixedPart[] = [];
   for (const [i, sourceData] of read.entries()) {
-    // One row per batch: the mixture combines rows into batches.
+    // Each source gives batches of one row, because the mixture combines the rows into batches.
     const single = { ...sizes, batch: 1, accumulate: 1, seed: seeds[i] };
     const { source } = await ofSource(i, () => sourceData.batches(tokenizer, single));
     parts.push({ name: nameOf(data.sources[i]), weight: weights[i], source });
@@ -233,7 +240,10 @@ async function tasksOf({ tasks }: DataOptions): Promise<Readonly<Record<string, 
   return tasks === null ? TASKS : { ...TASKS, ...await loadTasks(tasks) };
 }
 
-/** The task that `source` names; undefined if it names a corpus. Throws UserError if it names neither. */
+/**
+ * Returns the task that `source` names, or undefined if `source` names a corpus or `files` are given. Throws UserError if
+ * `source` names neither a task nor a corpus.
+ */
 function taskNamed(
   { files, source }: Pick<DataOptions, "files" | "source">,
   tasks: Readonly<Record<string, Task>>,

@@ -5,13 +5,13 @@ import { maximum } from "../base/extremes.ts";
 import { blankBatch, checkStep, evaluationOf, IGNORE, splitNamed } from "./batches.ts";
 import type { Batch, Evaluation, MixedSource, Source, TextSourceOptions } from "./batches.ts";
 
-/** A source whose batches have one row each, with its weight. */
+/** A source of a mixture, and its weight. Each batch of the source has one row. */
 export interface MixedPart {
   /** Name of the corpus, task or file. */
   readonly name: string;
-  /** Its share of the rows is weight / sum of all weights. */
+  /** The weight of the source. Its share of the training rows is this weight divided by the sum of all weights. */
   readonly weight: number;
-  /** Batch k is row k of this source. */
+  /** The source; its batch k consists of its row k. */
   readonly source: Source;
 }
 
@@ -19,21 +19,27 @@ type Sizes = Pick<TextSourceOptions, "context" | "batch" | "seed">;
 
 /** Number of rows whose sources are drawn from one random stream. */
 const BLOCK = 1024;
-/** Number of rows of each source whose targets are counted to estimate its share. */
+/** Number of rows of each source whose targets are counted to estimate the source's share of all targets. */
 const COUNTED = 256;
 
-/** The seed of source `part`: seeds differ, so that two sources of the same length do not draw the same rows. */
+/**
+ * Returns the seed of source `part`. The sources have different seeds, so that two sources of the same length do not draw the
+ * same rows.
+ */
 export const partSeed = (seed: number, part: number): number =>
   randomStream(seed, `source ${part}`).below(2 ** 31);
 
-/** Divides each number by the sum of all, without computing the sum itself, which may overflow. */
+/** Divides each number by the sum of all numbers. The sum itself is not computed, because it may overflow. */
 function sharesOfAll(numbers: readonly number[]): number[] {
   const most = maximum(numbers);
   const sum = numbers.reduce((total, x) => total + x / most, 0);
   return numbers.map((x) => x / most / sum);
 }
 
-/** Returns a function from the index of a row to its source and its index within that source. */
+/**
+ * Returns a function that maps the index of a row to the index of the row's source (`part`) and to the row's index within that
+ * source (`sourceRow`).
+ */
 function drawnSources(weights: readonly number[], seed: number) {
   let sum = 0;
   const ends = sharesOfAll(weights).map((share) => sum += share);
@@ -47,7 +53,8 @@ function drawnSources(weights: readonly number[], seed: number) {
   let held = first();
   return (row: number) => {
     const block = Math.floor(row / BLOCK);
-    // The number of rows of each source before a block depends on all earlier blocks.
+    // The number of rows of each source before a block depends on all earlier blocks, so for an earlier block the draws start
+    // again at block 0.
     if (block < held.block) held = first();
     while (held.block < block) {
       const rng = randomStream(seed, `mixture ${++held.block}`);
@@ -86,10 +93,11 @@ function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
 }
 
 /**
- * The batches of a mixture of sources that give one row per batch. Training row n is from source i with the probability
- * weight_i / sum of weights, drawn from (seed, n). The rows of a source keep their order, so with "windows" each is used once
- * per epoch. An evaluation reads the complete split of each source in turn, without mixing sources in a batch; its loss is
- * the mean over all tokens, independent of the weights.
+ * Returns the batches of a mixture of sources, each of which gives one row per batch. Training row n comes from source i with
+ * probability weight_i / sum of weights; the draw depends only on the seed and n. The rows of a source keep their order, so with
+ * "windows" each row is used once per epoch of its source. An evaluation reads the complete split of one source after the other,
+ * and each batch has rows of one source only. The loss of an evaluation is the mean over all tokens and does not depend on the
+ * weights.
  */
 export function mixtureSource(parts: readonly MixedPart[], { context, batch, seed }: Sizes): Source {
   const drawn = drawnSources(parts.map(({ weight }) => weight), seed);
@@ -119,7 +127,10 @@ export function mixtureSource(parts: readonly MixedPart[], { context, batch, see
   };
 }
 
-/** Concatenates passes and groups their rows into batches, each of one source. */
+/**
+ * Concatenates the passes of several sources, whose batches have one row each, and groups the rows of each source into larger
+ * batches.
+ */
 function chainedPasses(passes: readonly Evaluation[], sizes: Omit<Sizes, "seed">): Evaluation {
   const batched = passes.map((pass, part) =>
     evaluationOf(pass.count, sizes, (row, into, at) => {

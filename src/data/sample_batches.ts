@@ -1,4 +1,5 @@
-// Ragged text: samples of unequal length (files, lines, n lines), one per row, padded on the right with masked targets.
+// Batches of samples of unequal length (files, lines or n lines). Each row has one sample, padded on the right with targets that
+// the loss ignores.
 import { UserError } from "../base/errors.ts";
 import { joinIds, numberList, type Numbers, type SampleIds } from "./ids.ts";
 import { linesOfSample, samplesOfPieces } from "./text_bytes.ts";
@@ -15,8 +16,8 @@ import {
 import type { Batch, Source, TextSourceOptions } from "./batches.ts";
 
 /**
- * Splits files into samples: complete files ("file"), lines ("line") or n lines ("4 lines"), each with its final newline.
- * A sample does not span files; the last one of a file may have fewer lines. CR LF becomes LF, except in complete files.
+ * Splits files into samples: complete files ("file"), lines ("line") or n lines ("4 lines"), each with its final newline. A
+ * sample does not span files; the last sample of a file may have fewer lines. CR LF becomes LF, except in complete files.
  *
  * @throws UserError if `unit` is none of these
  *
@@ -32,7 +33,10 @@ export function samplesOf(files: readonly string[], unit: string): string[] {
   return files.flatMap((file) => [...samplesOfPieces([file], lines)].map((parts) => parts.join("")));
 }
 
-/** Concatenated samples, and the start and the number of targets of each row that they are cut into. */
+/**
+ * Concatenated samples (`tokens`). For each row into which they are cut, `starts` has the index of the row's first token, and
+ * `counts` the row's number of targets.
+ */
 interface Rows {
   readonly tokens: Numbers;
   readonly starts: Numbers;
@@ -54,7 +58,10 @@ function rowsOf({ ids: tokens, ends }: SampleIds, context: number): Rows {
   return { tokens, starts: starts.all(), counts: counts.all() };
 }
 
-/** Pads with the row's last token: any id would do, because no position attends to later ones. */
+/**
+ * Writes a row into a batch and pads it with its last token. Any id would do as padding, because no position attends to later
+ * positions.
+ */
 function writeRow(
   { tokens, starts, counts }: Rows,
   index: number,
@@ -70,14 +77,14 @@ function writeRow(
 }
 
 /**
- * Batches of ragged samples, one per row, padded on the right with targets IGNORE. A sample of
- * more than context + 1 tokens takes several rows; each of its tokens except the first is a target once. The splits are
- * fractions of the samples, in order, or are passed in `given`.
+ * Returns batches of samples of unequal length. Each row has one sample, padded on the right with targets IGNORE. A sample of
+ * more than context + 1 tokens takes several rows; each of its tokens except the first is a target once. The splits are fractions
+ * of the list of samples, in order, or are passed in `given`.
  *
  * With "windows" each row is used once per epoch in seeded order; with "crops" rows are drawn with replacement. Samples of
  * fewer than two tokens have nothing to predict and are left out.
  *
- * @throws UserError if a size or fraction is out of range, or if a split has no sample of two tokens
+ * @throws UserError if a size or fraction is out of range, or if a split has no sample of at least two tokens
  *
  * @example
  * ```ts
@@ -103,7 +110,7 @@ export function sampleSource(
   );
 }
 
-/** @internal The batches of `sampleSource`, from splits of concatenated samples. */
+/** @internal Returns the batches of `sampleSource`, given the concatenated samples of each split. */
 export function rowSource(
   samples: Readonly<Record<string, SampleIds>>,
   options: Omit<TextSourceOptions, "given" | "split">,

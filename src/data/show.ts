@@ -1,4 +1,4 @@
-// Shows batches as text: each row's tokens, their ids, and which targets count.
+// Shows batches as text: each row's tokens, their ids, and the targets that count for the loss.
 import { maximum } from "../base/extremes.ts";
 import { escapeControls } from "../base/terminal.ts";
 import { IGNORE, type MixedSource, type Source } from "./batches.ts";
@@ -6,11 +6,11 @@ import { textBehind, type Tokenizer } from "./tokenizer.ts";
 
 /** One row of a batch. */
 export interface ShownSample {
-  /** Its split. */
+  /** The split to which the row belongs. */
   readonly split: string;
-  /** Its index in the order of the split, from 0. */
+  /** The index of the row in the order of the split, counted from 0. */
   readonly sample: number;
-  /** For a mixture: the name of its source. */
+  /** For a mixture: the name of the row's source; otherwise undefined. */
   readonly source: string | undefined;
   /** The text of each token, without padding. */
   readonly tokens: readonly string[];
@@ -23,9 +23,10 @@ export interface ShownSample {
 }
 
 /**
- * The first rows of a split, as training or evaluation reads them.
+ * Yields the first rows of a split, in the order in which training or evaluation reads them.
  *
- * @param split "train": the batches of steps 0, 1, ...; any other split: its evaluation, in order
+ * @param split the name of the split: with "train", the rows are read from the training batches 0, 1, ...; with any other split,
+ * from the batches of its evaluation
  * @throws UserError if there is no such split
  *
  * @example
@@ -74,7 +75,7 @@ export function* shownSamples(
 
 const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 
-/** One line with each source's share of a mixture's rows and targets.
+/** Returns one line with each source's share of a mixture's rows and targets.
  * @category Data */
 export function sourcesLine(sources: readonly MixedSource[]): string {
   const each = sources.map(({ name, weight, share }) => {
@@ -85,14 +86,14 @@ export function sourcesLine(sources: readonly MixedSource[]): string {
 
 const WIDTH = 100;
 
-/** A token with spaces and control characters made visible. */
+/** Returns the text of a token with visible symbols in place of spaces and control characters. */
 function visible(text: string): string {
   return escapeControls(JSON.stringify(text).slice(1, -1)).replaceAll(" ", "\u2423").replaceAll('\\"', '"');
 }
 
 /**
- * A sample as lines for a terminal: its length, then aligned rows of its tokens, their ids and the targets, with `-` for
- * targets that the loss ignores.
+ * Formats a sample as lines for a terminal: first its length, then aligned rows with its tokens, their ids and the targets. A
+ * target that the loss ignores is shown as `-`.
  *
  * @example
  * ```ts

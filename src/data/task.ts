@@ -9,13 +9,16 @@ export interface Sample {
   /** Index, in code points, of the first character of the answer. */
   answerStart: number;
   /**
-   * If the answer is not everything from `answerStart` on: its parts as half-open ranges [from, to) of code points. The
-   * newline at the end is then not part of the answer.
+   * The parts of the answer, as half-open ranges [from, to) of code points. They are given only if the answer is not everything
+   * from `answerStart` on. The newline at the end is then not part of the answer.
    */
   answers?: readonly (readonly [from: number, to: number])[];
-  /** Whether only the answer counts for the loss, regardless of the configuration. */
+  /** True if only the answer counts for the loss, regardless of the configuration. */
   masked?: boolean;
-  /** -ln p, in nats, of the text after its first character; given only if it is known and the question determines the answer. */
+  /**
+   * -ln p in nats, where p is the probability of the text after its first character. It is given only if p is known and the
+   * question determines the answer.
+   */
   nats?: number;
 }
 

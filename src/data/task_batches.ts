@@ -1,4 +1,5 @@
-// Batches of a synthetic task: one sample per row, padded on the right, with the loss on all of it or only on the answer.
+// Batches of a synthetic task. Each row has one sample, padded on the right. Either the whole sample or only the answer counts
+// for the loss.
 import { atPlace, UserError } from "../base/errors.ts";
 import { blankBatch, checkSizes, checkStep, evaluationOf, splitNamed } from "./batches.ts";
 import type { Batch, Source } from "./batches.ts";
@@ -14,14 +15,14 @@ export interface TaskSourceOptions {
   batch: number;
   /** The run's seed. */
   seed: number;
-  /** Whether only the answer and its end count for the loss. */
+  /** True if only the answer counts for the loss. Unless a sample has `answers`, the newline after the answer is part of it. */
   answerOnly: boolean;
 }
 
 const EVALUATED_SAMPLES = 256;
 const END = "\n";
 
-/** The parts of the answer; throws UserError unless they are in order and inside the sample. */
+/** Returns the parts of the answer as ranges of code points; throws UserError unless they are in order and inside the sample. */
 function answerSpans({ answerStart, answers }: Sample, length: number, place: string): (readonly number[])[] {
   if (!Number.isSafeInteger(answerStart) || answerStart < 1 || answerStart > length) {
     throw new UserError(`${place} has answerStart ${answerStart}; expected 1 to its length, ${length}.`);
@@ -40,8 +41,8 @@ function answerSpans({ answerStart, answers }: Sample, length: number, place: st
 }
 
 /**
- * A sample as tokens, including its end, and which of them belong to the answer. Question and answer are encoded separately,
- * so that no token is part of both.
+ * Returns the tokens of a sample, including the newline at its end, and for each token whether it belongs to the answer. The
+ * question and the answer are encoded separately, so that no token is part of both.
  */
 function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string) {
   const characters = [...sample.text];
@@ -69,11 +70,11 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string) {
 interface DrawnSample extends ReturnType<typeof tokensOf> {
   readonly place: string;
   readonly counted: readonly boolean[];
-  /** Lower bound of the summed loss of its counted targets, in nats. */
+  /** A lower bound on the sum of the losses of the sample's counted targets, in nats; undefined if it is unknown. */
   readonly nats: number | undefined;
 }
 
-/** Draws a task's samples as tokens. */
+/** Returns a function that draws a sample of the task and tokenizes it. */
 function sampler(task: Task, tokenizer: Tokenizer, { seed, answerOnly }: TaskSourceOptions) {
   return (split: TaskSplit, index: number): DrawnSample => {
     const place = `${task.name} task: ${split} sample ${index}`;
@@ -96,7 +97,10 @@ function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): Dra
   );
 }
 
-/** The number of tokens of some samples, and their `nats` per counted target, undefined if the `nats` of one are unknown. */
+/**
+ * Returns the total number of tokens of the samples, and in `floorNats` the sum of their `nats` divided by their number of
+ * counted targets, or undefined if the `nats` of any sample are unknown.
+ */
 function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
   let [tokens, targets, total] = [0, 0, 0];
   for (const { tokens: sampleTokens, counted, nats = NaN } of samples) {
@@ -108,14 +112,15 @@ function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorN
 }
 
 /**
- * Batches of a synthetic task, one sample per row: the target of each token is the next token, and that of the last
- * token is the newline that ends a sample. The rest of the row is newlines with targets IGNORE; with
- * `answerOnly` or in a `masked` sample, targets outside the answer are IGNORE too (the newline at the end of the
- * answer counts). `answers` of an evaluation's batch marks the answer, regardless of what counts for the loss.
+ * Returns batches of a synthetic task with one sample per row. The target of each token is the next token, and the target of the
+ * last token is the newline that ends a sample. The rest of the row consists of newlines with targets IGNORE. With `answerOnly`
+ * or in a `masked` sample, targets outside the answer are IGNORE too; unless the sample has `answers`, the newline at its end is
+ * part of the answer. In a batch of an evaluation, the field `answers` marks the answer, regardless of which targets count for
+ * the loss.
  *
- * Batch `step` contains the samples step * batch to step * batch + batch - 1, so none is repeated. "val" has 256
- * separate samples, the same at every evaluation; evaluation("train") reads the first 256 training
- * samples. `entropyFloor` is the mean -ln p of "val", 0 if only answers count.
+ * Batch `step` contains the samples step * batch to step * batch + batch - 1, so no sample is repeated. The split "val" has 256
+ * separate samples, which are the same at every evaluation; evaluation("train") reads the first 256 training samples.
+ * `entropyFloor` is -ln p of the samples of "val", divided by their number of counted targets; it is 0 if only answers count.
  *
  * @param tokenizer any tokenizer that can encode the task's alphabet and the newline, such as `taskTokenizer(task)`
  * @throws UserError for a size out of range, a character unknown to the tokenizer, a sample longer than

@@ -1,4 +1,4 @@
-// Synthetic tasks written by users: a TypeScript file that exports functions from a random stream to a sample.
+// Loads synthetic tasks from a user's TypeScript file, which exports functions that draw a sample from a random stream.
 import { parse } from "node:path";
 import { callUser, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
@@ -8,7 +8,7 @@ import type { Task } from "./task.ts";
 /** Number of samples drawn to determine a task's alphabet. */
 const ALPHABET_SAMPLES = 1000;
 
-/** All characters in a task's first samples, for a task without an alphabet. */
+/** Returns all characters in the first samples of a task that states no alphabet. */
 function alphabetOf(task: Task): string {
   const characters = new Set<string>();
   for (let i = 0; i < ALPHABET_SAMPLES; i++) for (const c of drawSample(task, 0, i).text) characters.add(c);
@@ -31,9 +31,10 @@ function taskOf(file: string, name: string, value: unknown): Task | undefined {
 }
 
 /**
- * The tasks of a user's file, keyed by name. Each export is a `Task`, or a function `(rng) => ({ text, answerStart })` that
- * draws all random numbers from `rng`; the task is then called like the export. The alphabet of a function consists of the
- * characters in its first 1000 samples; a task with rarer characters has to state its `alphabet`.
+ * Loads the tasks of a user's file and returns them keyed by name. Each export is a `Task`, or a function `(rng) => ({ text,
+ * answerStart })` that draws all random numbers from `rng`. A function becomes a task with the name of the export, whose alphabet
+ * consists of the characters in its first 1000 samples. A task with rarer characters has to be a `Task` that states its
+ * `alphabet`.
  *
  * @throws UserError if the file does not load or has no task, or a task does not return a sample
  *
@@ -60,7 +61,8 @@ export async function loadTasks(file: string): Promise<Record<string, Task>> {
   );
 }
 
-/** The overrides for which `--tasks FILE` is short: the source is the file's first task, unless a later override sets it.
+/** Returns the overrides that `--tasks FILE` stands for. They set `data.source` to the file's first task; a later override may
+ * set another source.
  * @category Data */
 export async function taskOverrides(file: string): Promise<string[]> {
   const [first] = Object.keys(await loadTasks(file));

@@ -1,5 +1,5 @@
-// The built-in synthetic tasks. Each is a record of a name, an alphabet and a short function from a random stream
-// to a sample; users' files export the same (see task_files.ts).
+// The built-in synthetic tasks. Each task is a record with a name, an alphabet and a short function that draws a sample from a
+// random stream. The files of users may export such records too (see task_files.ts).
 import type { RandomStream } from "../base/random.ts";
 import type { Sample, Task } from "./task.ts";
 
@@ -10,14 +10,14 @@ const SEPARATOR = " :: ";
 
 const ln = Math.log;
 
-/** A random integer from `least` to `most`, uniformly. */
+/** Returns a uniformly random integer from `least` to `most`, both inclusive. */
 const between = (rng: RandomStream, least: number, most: number): number =>
   least + rng.below(most - least + 1);
 
 const draw = (rng: RandomStream, alphabet: string, length: number): string =>
   Array.from({ length }, () => alphabet[rng.below(alphabet.length)]).join("");
 
-/** `count` distinct integers below n, in random order. */
+/** Returns `count` distinct random integers from 0 to n - 1, in random order. */
 function distinct(rng: RandomStream, count: number, n: number): number[] {
   const all = Array.from({ length: n }, (_, i) => i);
   for (let i = 0; i < count; i++) {
@@ -27,7 +27,10 @@ function distinct(rng: RandomStream, count: number, n: number): number[] {
   return all.slice(0, count);
 }
 
-/** A sample of question, separator and answer; `nats` is -ln p of the question after its first character. */
+/**
+ * Returns a sample that consists of a question, a separator and an answer. `nats` is -ln p of the question after its first
+ * character.
+ */
 const answered = (question: string, answer: string, nats: number, separator = SEPARATOR): Sample => ({
   text: question + separator + answer,
   answerStart: question.length + separator.length,
@@ -59,7 +62,7 @@ function countsOf(items: Iterable<string>): Map<string, number> {
   return counts;
 }
 
-/** A count as one character, so that answers align with letters. */
+/** Writes a count in base 36 as one character, so that each character of the answer belongs to one letter of the question. */
 const base36 = (count: number): string => count.toString(36).toUpperCase();
 
 const sorted = (word: string): string => [...word].sort().join("");
@@ -121,8 +124,8 @@ const induction: Task = {
 };
 
 /**
- * Multi-query associative recall: number of pairs of key and value, number of distinct keys (and of distinct values), length of
- * a sample in characters.
+ * The sizes of multi-query associative recall: `pairs` is the number of key-value pairs in a sample, `kinds` is the number of
+ * possible keys and also of possible values, and `length` is the number of characters in a sample.
  */
 const RECALL = { pairs: 4, kinds: 128, length: 64 };
 /** 256 letters from U+0100 on: 128 keys, then 128 values. */
@@ -168,7 +171,10 @@ const modularAddition: Task = {
 
 const BRACKETS = ["()", "[]", "{}", "<>"];
 
-/** 10 to 40 brackets of `kinds` kinds, then the brackets that close those still open. */
+/**
+ * Returns a task whose question is 10 to 40 brackets of `kinds` kinds and whose answer is the brackets that close the brackets
+ * still open.
+ */
 function dyck(kinds: number): Task {
   const pairs = BRACKETS.slice(0, kinds);
   return {
@@ -206,19 +212,25 @@ const LIST: readonly Task[] = [
 ];
 
 /**
- * The built-in synthetic tasks, keyed by name. `w` is a word of 10 to 60 characters of [a-zA-Z0-9], length and characters
- * uniform; the answer follows the separator ` :: ` (or `=`).
+ * The built-in synthetic tasks, keyed by name. In the list, `w` is a word of 10 to 60 characters of [a-zA-Z0-9], whose length and
+ * characters are uniformly random. The answer follows the separator ` :: ` (or `=`).
  *
- * - `copy`: w, w. `masked_copy`: the same, but in 9 of 10 samples only the answer counts for the loss.
- * - `reverse`: w, w reversed. `sort`: w, its characters sorted by code point.
- * - `number_sort`: 10 to 30 numbers from 000 to 999, the same sorted.
- * - `histogram`: 10 to 80 letters, for each position the count of its letter; `double_histogram`: for each position the
- *   number of letters with the same count as its letter. A count is one digit in base 36.
- * - `addition`: two numbers of 2 to 20 digits, `a+b=sum`. `modular_addition`: `a+b=c`, two digits each, modulo 97.
+ * - `copy`: the question is w, and the answer is w. `masked_copy`: the same, but in 9 of 10 samples only the answer counts for
+ *   the loss.
+ * - `reverse`: the question is w, and the answer is w reversed. `sort`: the question is w, and the answer is the characters of w
+ *   sorted by code point.
+ * - `number_sort`: the question is 10 to 30 numbers from 000 to 999, and the answer is the same numbers in ascending order.
+ * - `histogram`: the question is 10 to 80 letters, and the answer gives for each position how often its letter occurs in the
+ *   question. `double_histogram`: the answer gives for each position the number of distinct letters that occur as often as its
+ *   letter. Each of these numbers is one digit in base 36.
+ * - `addition`: `a+b=sum`, where a and b have 2 to 20 digits. `modular_addition`: `a+b=c`, where c is the sum modulo 97 and all
+ *   three numbers have two digits.
  * - `induction`: 8 to 32 distinct characters, repeated to length 64; the answer begins at the second repeated character.
- * - `recall`: multi-query associative recall: 4 keys, each with its value, then each key once more among noise; length 64,
- *   256 possible characters. The answers are the values of the queried keys.
- * - `dyck_1` to `dyck_4`: 10 to 40 brackets of 1 to 4 kinds, then the brackets that close those still open.
+ * - `recall`: multi-query associative recall. A sample of 64 characters has 4 keys, each followed by its value, and then, among
+ *   random values, each key once more with its value after it. The answers are these repeated values. There are 256 possible
+ *   characters: 128 keys and 128 values.
+ * - `dyck_1` to `dyck_4`: the question is 10 to 40 brackets of 1 to 4 kinds, and the answer is the brackets that close the
+ *   brackets still open.
  *
  * @example
  * ```ts

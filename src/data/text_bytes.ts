@@ -1,9 +1,8 @@
-// Long texts: UTF-8 bytes that are decoded piece by piece, so that neither memory nor V8's maximum string length limits
-// their size.
+// Long texts are kept as UTF-8 bytes and decoded piece by piece, so that V8's maximum string length does not limit their size.
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 
-/** A text as UTF-8: the bytes of its files in order, or of the part of each that is in a split. */
+/** A text in UTF-8: for each of its files, in order, the bytes of the file or of the part of the file that is in a split. */
 export type TextBytes = readonly Uint8Array<ArrayBuffer>[];
 
 /** A text as one string, or as consecutive pieces that can be iterated more than once. */
@@ -17,26 +16,32 @@ export function isEmptyText(text: TextPieces): boolean {
   return true;
 }
 
-/** An iterable of what `each` yields, which can be iterated more than once. */
+/** Returns an iterable over what `each` yields. It can be iterated more than once. */
 const again = <T>(each: () => Generator<T>): Iterable<T> => ({ [Symbol.iterator]: each });
 
-/** Concatenated lists, which can be iterated more than once. */
+/** Returns an iterable over the concatenated lists. It can be iterated more than once. */
 export const chained = <T>(lists: Iterable<Iterable<T>>): Iterable<T> =>
   again(function* () {
     for (const list of lists) yield* list;
   });
 
-/** The pieces of all texts, in order. */
+/** Returns an iterable over the pieces of all texts, in order. */
 export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> =>
   again(function* () {
     for (const text of texts) yield* typeof text === "string" ? [text] : text;
   });
 
-/** Bytes per piece: large enough that overhead is negligible, small compared with long texts. */
+/**
+ * Maximum number of bytes in a piece. It is so large that the overhead per piece is negligible, and small compared with long
+ * texts.
+ */
 const PIECE_BYTES = 2 ** 16;
 const [NEWLINE, RETURN] = [0x0a, 0x0d];
 
-/** The end of the piece that starts at `at`: after its last newline if it has one, never inside a character or CR LF. */
+/**
+ * Returns the end of the piece that starts at `at`. The piece ends after its last newline if it has one, and never inside a
+ * character or between CR and LF.
+ */
 function pieceEnd(bytes: Uint8Array, at: number): number {
   let end = at + PIECE_BYTES;
   if (end >= bytes.length) return bytes.length;
@@ -46,7 +51,7 @@ function pieceEnd(bytes: Uint8Array, at: number): number {
   return bytes[end - 1] === RETURN ? end - 1 : end;
 }
 
-/** The text as one string, undefined if it is too long for one; throws TypeError at invalid UTF-8. */
+/** Returns the text as one string, or undefined if the text is too long for a string; throws TypeError at invalid UTF-8. */
 export function stringOfText(text: TextBytes): string | undefined {
   let joined = "";
   for (const piece of piecesOfText(text)) {
@@ -56,7 +61,10 @@ export function stringOfText(text: TextBytes): string | undefined {
   return joined;
 }
 
-/** The pieces of a text, with progress; can be iterated more than once; throws TypeError at invalid UTF-8. */
+/**
+ * Returns an iterable over the pieces of a text, which can be iterated more than once. The iteration reports progress with the
+ * label `what`, and throws TypeError at invalid UTF-8.
+ */
 export const piecesOfText = (text: TextBytes, what = "reading text"): Iterable<string> =>
   again(function* () {
     const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -72,10 +80,10 @@ export const piecesOfText = (text: TextBytes, what = "reading text"): Iterable<s
     }
   });
 
-/** UTF-16 units of the character that starts with this byte, 0 for a continuation byte. */
+/** Returns the number of UTF-16 units of the character that starts with this byte, or 0 for a continuation byte. */
 const unitsAt = (byte: number): number => (byte & 0xc0) === 0x80 ? 0 : byte < 0xf0 ? 1 : 2;
 
-/** The length of a text in UTF-16 units. */
+/** Returns the length of a text in UTF-16 units. */
 export function unitsOfText(text: TextBytes): number {
   let units = 0;
   for (const bytes of text) for (let i = 0; i < bytes.length; i++) units += unitsAt(bytes[i]);
@@ -97,7 +105,7 @@ function cutAt(text: TextBytes, places: readonly Place[], count: number): TextBy
   });
 }
 
-/** Cuts a text at ascending UTF-16 offsets; a surrogate pair at an offset goes to the later part. */
+/** Cuts a text at ascending UTF-16 offsets; a character whose surrogate pair would be cut in two goes to the later part. */
 export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes[] {
   const places: Place[] = [];
   let passed = 0;
@@ -114,7 +122,10 @@ export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes
   return cutAt(text, places, units.length);
 }
 
-/** Lines per sample, Infinity for "file"; throws UserError unless `unit` is "file", "line" or "n lines". */
+/**
+ * Returns the number of lines per sample, which is Infinity for "file"; throws UserError unless `unit` is "file", "line" or "n
+ * lines".
+ */
 export function linesOfSample(unit: string): number {
   if (unit === "file") return Infinity;
   const match = /^(?:line|([1-9]\d*) lines)$/.exec(unit);
@@ -122,7 +133,7 @@ export function linesOfSample(unit: string): number {
   throw new UserError(`data.sample: expected file, line or "n lines", found "${unit}".`);
 }
 
-/** Number of samples of `lines` lines in a text; the last one of a file may be shorter. */
+/** Returns the number of samples of `lines` lines in a text. The last sample of a file may have fewer lines. */
 export function countSamples(text: TextBytes, lines: number): number {
   let samples = 0;
   for (const bytes of text) {
@@ -152,8 +163,8 @@ export function cutAtSamples(text: TextBytes, lines: number, samples: readonly n
 }
 
 /**
- * The samples of a file given in pieces, each as a list of strings: `lines` lines with their newlines, possibly fewer in the
- * last sample. CR LF becomes LF.
+ * Yields the samples of a file that is given in pieces. Each sample is a list of strings, which together are `lines` lines with
+ * their newlines. The last sample may have fewer lines. CR LF becomes LF.
  */
 export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Generator<string[]> {
   let parts: string[] = [];
@@ -172,7 +183,10 @@ export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Gener
   if (parts.length > 0) yield parts;
 }
 
-/** The samples of a text; without `lines` the complete text is one sample. `what`: the label of the progress report. */
+/**
+ * Returns the samples of a text. If `lines` is undefined, the complete text is one sample. `what` is the label of the progress
+ * report.
+ */
 export function samplesOfText(
   text: TextBytes,
   lines: number | undefined,

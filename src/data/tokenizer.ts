@@ -16,19 +16,25 @@ export type TokenizerKind = typeof TOKENIZER_KINDS[number] | "cropped";
 
 /** The JSON form of a tokenizer, as in a checkpoint's tokenizer.json. */
 export type TokenizerFile =
-  /** `vocabulary[id]` is the character of `id`, ascending by code point, without `<unk>`. */
+  /**
+   * `vocabulary[id]` is the character of an id. The characters are in ascending order of code point, and `<unk>` is not among
+   * them.
+   */
   | { kind: "char"; vocabulary: string[]; unknown: UnknownPolicy }
-  /** UTF-8 bytes, whose values are the ids. */
+  /** The ids are the values of UTF-8 bytes. */
   | { kind: "byte" }
-  /** The bytes, then one id per merge; a merge is the two ids "left right". */
+  /** The ids are the 256 bytes, then one id per merge. A merge is written as the two ids "left right". */
   | { kind: "bpe"; merges: string[] }
   /** GPT-2's 50,257 tokens. */
   | { kind: "gpt2" }
   /** A complete tokenizer.json of Hugging Face. */
   | { kind: "huggingface"; tokenizer: object }
-  /** The text is ids, written in decimal. */
+  /** The text consists of ids, written in decimal. */
   | { kind: "ids"; size: number }
-  /** The ids `ids` of the tokenizer `of`, ascending, become 0, 1, 2, ...; with "token" one more id is for all others. */
+  /**
+   * The ascending ids `ids` of the tokenizer `of` become 0, 1, 2, ... If `unknown` is "token", one more id represents all other
+   * ids.
+   */
   | { kind: "cropped"; of: TokenizerFile; ids: number[]; unknown: UnknownPolicy };
 
 /** Encodes texts to ids and decodes them; `decode(encode(x)) = x` for every text of known characters.
@@ -38,36 +44,36 @@ export interface Tokenizer {
   readonly kind: TokenizerKind;
   /** Number of ids; ids are 0 to size - 1. */
   readonly size: number;
-  /** Whether an id has a token, for vocabularies with gaps. Default: all ids have one. */
+  /** Returns true if an id has a token. Only vocabularies with gaps have this function; without it, every id has a token. */
   hasToken?(id: number): boolean;
-  /** The id that texts start with in the model's training, if there is one: used in place of an empty prompt. */
+  /** The id with which texts start in the model's training, if there is such an id. It is used in place of an empty prompt. */
   readonly first?: number;
   /**
-   * The ids of a text. Throws UserError at unknown characters or tokens, unless they become `<unk>`; all kinds except
-   * "char" throw at a lone surrogate, which UTF-8 cannot represent. For a text that is encoded in parts, `before` is the
-   * number of ids of the earlier parts (default: 0): positions in errors count from there, and a prefix that the tokenizer
-   * adds at the start of a text is added only if it is 0.
+   * Returns the ids of a text. Throws UserError at unknown characters or tokens, unless they become `<unk>`; all kinds except
+   * "char" throw at a lone surrogate, which UTF-8 cannot represent. For a text that is encoded in parts, `before` is the number
+   * of ids of the earlier parts (default: 0). Positions in errors are counted from the start of the complete text, and a prefix
+   * that the tokenizer adds at the start of a text is added only if `before` is 0.
    */
   encode(text: string, before?: number): Uint32Array;
   /**
-   * The last index at which a text can be cut without changing its ids: for every `more`, `encode(text + more)` is
-   * `encode(text.slice(0, at))` followed by the ids of the rest; 0 if there is no such index. A tokenizer without this
-   * function encodes each text as one string.
+   * Returns the last index at which a text can be cut without changing its ids, or 0 if there is no such index. For every text
+   * `more`, `encode(text + more)` is `encode(text.slice(0, at))` followed by the ids of the rest, where `at` is the index. A
+   * tokenizer without this function encodes each text as one string.
    */
   cut?(text: string): number;
-  /** The text of ids; invalid UTF-8 becomes U+FFFD. Throws RangeError at an id outside 0 to size - 1. */
+  /** Returns the text of ids, in which invalid UTF-8 becomes U+FFFD. Throws RangeError at an id outside 0 to size - 1. */
   decode(ids: ArrayLike<number>): string;
-  /** The form that JSON.stringify writes and `tokenizerFromJSON` reads. */
+  /** Returns the form that JSON.stringify writes and `tokenizerFromJSON` reads. */
   toJSON(): TokenizerFile;
 }
 
 /**
- * The text of ids that follow another id: some decoders (SentencePiece's, BERT's) write the space before a word only
- * inside a text, so that `decode(ids)` loses it.
+ * Returns the text of ids that follow another id. It may differ from `decode(ids)`, because some decoders (SentencePiece's,
+ * BERT's) write the space before a word only inside a text.
  *
  * @param before the preceding id; undefined if the ids begin a text
- * @returns what `ids` add to the decoded text of `before`; or `decode(ids)` if they change that text itself, as when the
- * bytes of a character span both
+ * @returns the text that `ids` add to the decoded text of `before`, or `decode(ids)` if they change that text itself, as when the
+ * bytes of a character span `before` and `ids`
  *
  * @example
  * ```ts
@@ -79,7 +85,7 @@ export interface Tokenizer {
  * @category Data
  */
 export function textBehind(tokenizer: Tokenizer, before: number | undefined, ids: ArrayLike<number>): string {
-  // The space between two ids in decimal belongs to neither.
+  // In a text of ids in decimal, the space between two ids belongs to neither of them.
   if (before === undefined || tokenizer.kind === "ids") return tokenizer.decode(ids);
   const first = tokenizer.decode([before]);
   const both = tokenizer.decode([before, ...Array.from(ids)]);
@@ -89,7 +95,7 @@ export function textBehind(tokenizer: Tokenizer, before: number | undefined, ids
 /** The text that the id of an unknown character decodes to. */
 export const UNKNOWN = "<unk>";
 
-/** @internal Checks the policy in a tokenizer's file; throws UserError if it is invalid. */
+/** @internal Returns the policy in a tokenizer's file; throws UserError if the policy is invalid. */
 export function checkedPolicy(value: unknown): UnknownPolicy {
   if (UNKNOWN_POLICIES.includes(value as UnknownPolicy)) return value as UnknownPolicy;
   throw new UserError(
@@ -98,7 +104,7 @@ export function checkedPolicy(value: unknown): UnknownPolicy {
   );
 }
 
-/** @internal Throws RangeError unless every id is below `size`. */
+/** @internal Throws RangeError unless every id is an integer from 0 to size - 1. */
 export function checkIds(ids: ArrayLike<number>, size: number): void {
   for (let i = 0; i < ids.length; i++) {
     if (!(Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < size)) {

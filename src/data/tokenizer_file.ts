@@ -66,7 +66,10 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
   throw new UserError(`Tokenizer file: kind is ${JSON.stringify(fields.kind)}; expected ${expected}`);
 }
 
-/** Reads a tokenizer.json of Hugging Face or of a checkpoint; throws UserError with its path if it is invalid. */
+/**
+ * Reads a tokenizer.json of Hugging Face or of a checkpoint; throws UserError with the file's path if the file cannot be read or
+ * is invalid.
+ */
 async function readTokenizer(path: string): Promise<Tokenizer> {
   const bytes = await readWhole(path).catch((error) => {
     if (error instanceof UserError) throw error;
@@ -84,8 +87,8 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
 }
 
 /**
- * The tokenizer of a configuration, made from texts. Byte-pair encoding is trained on the train split only;
- * characters, ids and `crop` use all texts, so that every split can be encoded.
+ * Makes the tokenizer that a configuration describes. Byte-pair encoding is trained on the train split only; characters, ids and
+ * `crop` use the texts of all splits, so that every split can be encoded.
  *
  * @param train the texts of the train split
  * @param others the texts of the other splits
