@@ -15,31 +15,31 @@ import { checkpointSteps, runFolder } from "./run_folder.ts";
 
 /** Summary of a run. */
 export interface FoundRun {
-  /** Its folder. */
+  /** The run's folder. */
   readonly path: string;
-  /** Its name. */
+  /** The run's name. */
   readonly name: string;
-  /** Start time, ISO 8601, UTC; null if the folder's name does not contain one. */
+  /** The time at which the run started, in ISO 8601 and UTC; null if the folder's name does not contain it. */
   readonly time: string | null;
-  /** Step of its newest checkpoint; null if there is none. */
+  /** The step of the run's newest checkpoint; null if the run has no checkpoint. */
   readonly step: number | null;
-  /** Its lowest validation loss so far, in nats per token; null if there is none. */
+  /** The run's lowest validation loss so far, in nats per token; null if there is none. */
   readonly val_loss: number | null;
-  /** Its resolved configuration as saved in the folder; empty if it cannot be read. */
+  /** The run's resolved configuration, as saved in its folder; empty if it cannot be read. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Error message if its configuration or its folder cannot be read, else null. */
+  /** The error message if the run's configuration or folder cannot be read, otherwise null. */
   readonly fault: string | null;
 }
 
 /** Conditions on runs. */
 export interface RunQuery {
-  /** Glob over names (* matches anything), or a prefix of a run's time or id. */
+  /** A glob pattern for the run's name (* matches any text), or a prefix of the run's time or id. */
   readonly name?: string;
-  /** Only runs that started at this date or later: ISO 8601, a day (from its start, UTC) or a time. */
+  /** Selects only runs that started at this date or later. The date is a day (from its start in UTC) or a time, in ISO 8601. */
   readonly since?: string;
-  /** Only runs that started at this date or earlier: a day (to its end, UTC) or a time. */
+  /** Selects only runs that started at this date or earlier. The date is a day (to its end in UTC) or a time, in ISO 8601. */
   readonly until?: string;
-  /** Only runs whose configuration has these values: `model.dim=64`; `+share=0.1` means `hooks.share=0.1`. */
+  /** Selects only runs whose configuration has these values, such as `model.dim=64`; `+share=0.1` means `hooks.share=0.1`. */
   readonly where?: readonly string[];
 }
 
@@ -53,7 +53,7 @@ async function entriesOf(path: string): Promise<string[]> {
   }
 }
 
-/** The message of a UserError; throws any other error, which is a bug. */
+/** Returns the message of a UserError; throws any other error, which is a bug. */
 function faultOf(error: unknown): string {
   if (error instanceof UserError) return error.message;
   throw error;
@@ -86,7 +86,10 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   return { path, name, time, step, val_loss: best?.val_loss ?? null, config, fault };
 }
 
-/** Parses a date. Without a time it means the start of that day, or its end if `end` is true. */
+/**
+ * Returns a date as milliseconds since 1970. A date without a time means the start of that day in UTC, or the end of that day if
+ * `end` is true.
+ */
 function instant(text: string, what: string, end: boolean): number {
   const day = /^\d{4}-\d\d-\d\d$/.test(text);
   const at = Date.parse(day ? `${text}T${end ? "23:59:59.999" : "00:00:00"}Z` : text);
@@ -103,7 +106,7 @@ function conditionsOf(where: readonly string[]): Override[] {
   });
 }
 
-/** Throws UserError at a key that no run has. */
+/** Throws UserError if a condition has a key that is in no run's configuration. */
 function checkKeys(runs: readonly FoundRun[], conditions: readonly Override[]): void {
   for (const { text, path } of conditions) {
     if (runs.length === 0 || runs.some(({ config }) => valueAt(config, path) !== undefined)) continue;
@@ -115,7 +118,7 @@ function checkKeys(runs: readonly FoundRun[], conditions: readonly Override[]): 
   }
 }
 
-/** Throws UserError at a name or glob that matches no run. */
+/** Throws UserError if no run matches the name or glob `pattern`. */
 function checkName(
   runs: readonly FoundRun[],
   dir: string,
@@ -144,7 +147,7 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
   } catch (error) {
     const fault = faultOf(error);
     if (deepest === DEEPEST) throw error;
-    // A dangling link or an unreadable folder; not a folder that was removed in the meantime.
+    // A dangling link or an unreadable folder is reported; a folder that was removed in the meantime is not.
     const there = await Deno.lstat(path).then(() => true, () => false);
     if (there) {
       yield { path, name: basename(path), time: null, step: null, val_loss: null, config: {}, fault };
@@ -161,10 +164,10 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
 }
 
 /**
- * The runs under a folder that match a query, including those of sweeps, oldest first. Unreadable ones (a dangling link, a
- * damaged config.yaml) are included with their `fault`, unless the query has `where` conditions.
+ * Returns the runs below a folder that match a query, including the runs of sweeps, oldest first. Unreadable runs (a dangling
+ * link, a damaged config.yaml) are included with their `fault`, unless the query has `where` conditions.
  *
- * @throws {UserError} if there is no such folder, a date or key=value is invalid, or no run has the name or a key
+ * @throws {UserError} if there is no such folder, a date or key=value is invalid, or no run has the name or one of the keys
  *
  * @example
  * ```ts
@@ -204,7 +207,7 @@ export async function findRuns(
 }
 
 /**
- * The resolved configuration of a run, as saved in its folder.
+ * Returns the resolved configuration of a run, as saved in the run's folder.
  *
  * @throws {UserError} if there is no such run, or its config.yaml cannot be read
  *

@@ -1,5 +1,5 @@
-// runs/latest: a pointer to the newest run or sweep that has a checkpoint. The time in a run's folder name determines its
-// age. If the pointer or its target is missing, the newest is determined from the folders.
+// runs/latest: a pointer to the newest run or sweep that has a checkpoint. The time in a run's folder name determines its age. If
+// the pointer or its target is missing, the newest run or sweep is determined from the folders.
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { UserError } from "../base/errors.ts";
 import {
@@ -16,16 +16,19 @@ import {
 /** A possible target of `latest`. */
 interface Candidate {
   readonly path: string;
-  /** Start time, `yyyymmdd-hhmmss`; for a sweep, the start time of its newest run that has a checkpoint. */
+  /** The start time, `yyyymmdd-hhmmss`; for a sweep, the start time of its newest run that has a checkpoint. */
   readonly time: string;
 }
 
-/** The start time in the name of a run's folder, `yyyymmdd-hhmmss`; undefined if the name contains none. */
+/** Returns the start time in the name of a run's folder, `yyyymmdd-hhmmss`, or undefined if the name contains none. */
 export function runTime(path: string): string | undefined {
   return /^(\d{8}-\d{6})-/.exec(basename(path))?.[1];
 }
 
-/** Whether the name of a run's folder, `<time>-<id>`, or its id begins with a text of at least four characters. */
+/**
+ * True if the name of a run's folder, `<time>-<id>`, or the id in this name begins with `text`, which must have at least four
+ * characters.
+ */
 export function beginsWith(path: string, text: string): boolean {
   const [name, time] = [basename(path), runTime(path)];
   if (time === undefined || !/^[0-9a-f-]{4,}$/.test(text)) return false;
@@ -35,7 +38,7 @@ export function beginsWith(path: string, text: string): boolean {
 const hasCheckpoint = async (path: string): Promise<boolean> =>
   (await checkpointSteps(runFolder(path))).length > 0;
 
-/** The candidate at a path; null if it is not a run or sweep with a checkpoint. */
+/** Returns the candidate at a path, or null if the path is not a run or sweep with a checkpoint. */
 async function candidate(path: string): Promise<Candidate | null> {
   if (SWEEP_FOLDER.test(path)) {
     const newest = await newestIn(path);
@@ -44,7 +47,10 @@ async function candidate(path: string): Promise<Candidate | null> {
   return await hasCheckpoint(path) ? { path, time: runTime(path) ?? "" } : null;
 }
 
-/** For each name in a folder of runs, yields the folders of its runs, newest last; for a sweep, only the sweep's folder. */
+/**
+ * For each name in a folder of runs, yields the list of the folders of the runs with this name, newest last. For a sweep, the
+ * list has only the sweep's folder.
+ */
 async function* foldersByName(dir: string): AsyncGenerator<string[]> {
   for (const name of await namesIn(dir)) {
     if (name.startsWith(".") || POINTERS.includes(name)) continue;
@@ -55,7 +61,7 @@ async function* foldersByName(dir: string): AsyncGenerator<string[]> {
   }
 }
 
-/** The newest run or sweep with a checkpoint below a folder of runs, or null. */
+/** Returns the newest run or sweep with a checkpoint below a folder of runs, or null if there is none. */
 async function newestIn(dir: string): Promise<Candidate | null> {
   let newest: Candidate | null = null;
   for await (const inside of foldersByName(dir)) {
@@ -69,7 +75,7 @@ async function newestIn(dir: string): Promise<Candidate | null> {
   return newest;
 }
 
-/** The folders of all runs below a folder of runs, including those of sweeps. */
+/** Returns the folders of all runs below a folder of runs, including the runs of sweeps. */
 export async function runPathsIn(dir: string): Promise<string[]> {
   const paths: string[] = [];
   for await (const inside of foldersByName(dir)) {
@@ -79,14 +85,14 @@ export async function runPathsIn(dir: string): Promise<string[]> {
   return paths;
 }
 
-/** The folder of the newest run or sweep with a checkpoint in a folder of runs; null if there is none. */
+/** Returns the folder of the newest run or sweep with a checkpoint in a folder of runs, or null if there is none. */
 export async function latestIn(dir: string): Promise<string | null> {
   const target = await targetOf(join(dir, "latest"));
   if (target !== undefined && await candidate(target)) return target;
   return (await newestIn(dir))?.path ?? null;
 }
 
-/** Points `latest` at a run or sweep with a checkpoint, unless it points at one that started later. */
+/** Points `latest` at a run or sweep with a checkpoint, unless `latest` already points at a run or sweep that started later. */
 async function updateLatest(dir: string, target: string, time: string): Promise<void> {
   const current = await targetOf(join(dir, "latest"));
   if (current === join(dir, target)) return;
@@ -98,12 +104,16 @@ async function updateLatest(dir: string, target: string, time: string): Promise<
     const newest = await newestIn(dir);
     if (newest && newest.time > time) await swapPointer(join(dir, "latest"), relative(dir, newest.path));
   } catch (error) {
-    // The pointer is redundant, so failing to set it (because a folder has its name) must not end a training run.
+    // The pointer is redundant, so a failure to set it (for example because a folder is called `latest`) must not end a training
+    // run.
     if (!(error instanceof UserError)) throw error;
   }
 }
 
-/** Points `latest` at a run, unless a newer run has a checkpoint. For a run of a sweep, also updates `latest` one level up. */
+/**
+ * Points `latest` at a run, unless a newer run has a checkpoint. For a run of a sweep, it also updates the `latest` that is
+ * beside the sweep's folder.
+ */
 export async function pointLatest(run: RunFolder): Promise<void> {
   const path = resolve(run.path);
   const time = runTime(path);

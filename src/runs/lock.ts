@@ -1,12 +1,15 @@
 // Limits the use of a folder to one process at a time by a file lock, which the system releases when the process ends for any
-// reason. A training run locks the run's folder, a sweep the sweep's folder.
+// reason. A training run locks the run's folder, and a sweep locks the sweep's folder.
 import { dirname, join } from "node:path";
 import { refused, UserError } from "../base/errors.ts";
 
-/** Whether the lock file is removed at the end; not on Windows, where no inode distinguishes it from a new file. */
+/**
+ * True if the lock file is removed at the end. It is not removed on Windows, where no inode distinguishes the removed file from a
+ * new file with the same path.
+ */
 const REMOVES = Deno.build.os !== "windows";
 
-/** The missing folders on a path, deepest first. */
+/** Returns the folders on a path that do not exist, deepest first. */
 async function missingFolders(path: string): Promise<string[]> {
   const there = await Deno.stat(path).then(() => true, () => false);
   return there || dirname(path) === path ? [] : [path, ...await missingFolders(dirname(path))];
@@ -16,8 +19,9 @@ async function missingFolders(path: string): Promise<string[]> {
 const TRIES = 100;
 
 /**
- * Opens and locks the file at `path`; undefined if another process holds the lock. If the holder removed the file in between,
- * a lock on it excludes nobody, because the next process creates a new file; it is then released and the new file is tried.
+ * Opens and locks the file at `path`. Returns undefined if another process holds the lock. If the previous holder of the lock
+ * removed the file after it was opened here, a lock on this file excludes nobody, because the next process creates a new file.
+ * The lock is then released, and the new file is tried.
  */
 async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
   for (let left = TRIES; left > 0; left--) {
@@ -55,13 +59,13 @@ export async function lockFolder(folder: string, what: string): Promise<Disposab
   return {
     [Symbol.dispose]() {
       try {
-        // Removed before the lock is released, because only the holder of the lock may remove the file.
+        // The file is removed before the lock is released, because only the holder of the lock may remove the file.
         if (REMOVES) Deno.removeSync(path);
-      } catch { /* It is already removed. */ }
+      } catch { /* The file is already removed. */ }
       file.close();
       try {
         for (const empty of missing) Deno.removeSync(empty);
-      } catch { /* It is not empty. */ }
+      } catch { /* A folder is not empty. */ }
     },
   };
 }

@@ -18,16 +18,19 @@ import {
 export interface ResolvedRun {
   /** The run; null for a checkpoint folder outside a run. */
   run: RunFolder | null;
-  /** The checkpoint folder: the one that the path names, else the run's `last`, else the newest checkpoint; null if none. */
+  /**
+   * The folder of the checkpoint that the path names, otherwise of the run's checkpoint `last`, otherwise of its newest
+   * checkpoint; null if the run has no checkpoint.
+   */
   checkpoint: string | null;
 }
 
-/** Whether a folder has a run's checkpoints or log. */
+/** True if a folder has a run's checkpoints or log. */
 export async function isRun(path: string): Promise<boolean> {
   return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
 }
 
-/** Whether a folder is a checkpoint, or a checkpoint that lacks its state.json, which verify_load must report. */
+/** True if a folder is a checkpoint. A checkpoint that lacks its state.json counts too, because verify_load must report it. */
 async function isCheckpoint(path: string): Promise<boolean> {
   const there = async (name: string) => await stat(join(path, name)) !== null;
   return await there("state.json") || await there("model.safetensors") && await there("config.yaml");
@@ -40,7 +43,10 @@ async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
   return newest === undefined ? null : join(run.checkpoints, String(newest));
 }
 
-/** The run or checkpoint at `path`; null if it is neither. */
+/**
+ * Returns the run or checkpoint at `path`. If `path` is a folder of runs, returns the newest of these runs. Returns null if there
+ * is neither a run nor a checkpoint.
+ */
 async function classify(path: string): Promise<ResolvedRun | null> {
   if (!await isFolder(path)) return null;
   if (await isCheckpoint(path)) {
@@ -62,8 +68,8 @@ const isRealFolder = (path: string): Promise<boolean> =>
   Deno.lstat(path).then(({ isDirectory }) => isDirectory, () => false);
 
 /**
- * The paths that a path may mean after following its pointers: if it goes through `latest` to a sweep, the path below the
- * sweep's folder, then the path below its newest run.
+ * Returns the paths that a path may mean after its pointers are followed. If the path goes through `latest` to a sweep, these are
+ * first the path below the sweep's folder, then the path below the sweep's newest run.
  */
 async function targetsOf(path: string): Promise<string[]> {
   const parts = normalize(path).split(sep);
@@ -86,7 +92,7 @@ async function runNamesIn(runs: string): Promise<string[]> {
 
 const firstNames = (names: readonly string[]): string => names.slice(0, 8).join(", ");
 
-/** The newest of the runs that are found at `path` below the folders of sweeps. */
+/** Returns the newest of the runs that are found at `path` below the folders of sweeps, or null if there is none. */
 async function classifyInSweeps(path: string, sweeps: readonly string[]): Promise<ResolvedRun | null> {
   let newest: ResolvedRun | null = null;
   for (const sweep of sweeps) {
@@ -96,12 +102,13 @@ async function classifyInSweeps(path: string, sweeps: readonly string[]): Promis
   return newest;
 }
 
-/** Maximum number of candidates in a message. */
+/** Maximum number of candidate runs that an error message lists. */
 const MOST_CANDIDATES = 5;
 
 /**
- * The run or checkpoint at `<start>/<rest>`, where `start` is a prefix, of at least four characters, of a run's time or id
- * (`20261128-1544`, `965dd54b`), and `rest` is a path in the run's folder. Throws UserError if `start` fits several runs.
+ * Returns the run or checkpoint at `<start>/<rest>`, where `start` is a prefix of a run's time or id (`20261128-1544`,
+ * `965dd54b`) with at least four characters, and `rest` is a path in the run's folder. Throws UserError if several runs have this
+ * prefix.
  */
 async function classifyByTime(path: string, runs: string): Promise<ResolvedRun | null> {
   const [start, ...rest] = normalize(path).split(sep);
@@ -115,7 +122,10 @@ async function classifyByTime(path: string, runs: string): Promise<ResolvedRun |
   );
 }
 
-/** An existing path similar to a missing one: its first missing part is replaced by the closest name in that folder. */
+/**
+ * Returns an existing path that is similar to a missing path, or undefined if there is none. The first missing part of the path
+ * is replaced by the most similar name in that folder, and the parts after it are dropped.
+ */
 async function nearestExisting(path: string): Promise<string | undefined> {
   const parts = normalize(path).split(sep);
   for (let i = parts.length - 1; i >= 0; i--) {
@@ -127,15 +137,15 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 }
 
 /**
- * Resolves what a user wrote to a run. Accepted are: the path of a run folder, of `runs/latest`, or of a checkpoint folder
- * (also `best` and `last`); the name of a run or sweep, which means the newest run of that name; and a unique prefix of a
- * run's time or id, such as `20250102-0304`. Pointers may be links or text files; `latest` means the newest run that has a
- * checkpoint, including the runs of sweeps.
+ * Resolves a path or name that a user wrote to a run and a checkpoint. It may be the path of a run folder, of `runs/latest`, or
+ * of a checkpoint folder (also `best` and `last`); the name of a run or sweep, which means the newest run of that name; or a
+ * unique prefix of a run's time or id, such as `20250102-0304`. Pointers may be links or text files; `latest` means the newest
+ * run that has a checkpoint, including the runs of sweeps.
  *
- * @param path what the user wrote
+ * @param path the path or name that the user wrote
  * @param runs the folder of all runs, in which names are looked up
- * @throws UserError if the path does not exist (with the closest that does), is neither a run nor a checkpoint, or is a prefix
- * of several runs' times or ids (with those runs)
+ * @throws UserError if the path does not exist (the message names the most similar path), is neither a run nor a checkpoint, or
+ * is a prefix of the times or ids of several runs (the message lists these runs)
  *
  * @example
  * ```ts
@@ -191,8 +201,8 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
 }
 
 /**
- * The path of the log of a run (see `resolveRun`); `name` may also be a log file, or `-` for standard input, which are returned
- * as they are.
+ * Returns the path of a run's log. `name` names the run as in `resolveRun`. It may also be the path of a log file, or `-` for
+ * standard input, and is then returned unchanged.
  *
  * @throws {UserError} if there is no such run or file, or it is a checkpoint outside a run
  *

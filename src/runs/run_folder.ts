@@ -12,9 +12,9 @@ export interface RunFolder {
   path: string;
   /** The run's name. */
   name: string;
-  /** `config.yaml`, the resolved configuration. */
+  /** The path of `config.yaml`, which has the resolved configuration. */
   config: string;
-  /** `log.ndjson`. */
+  /** The path of the log, `log.ndjson`. */
   log: string;
   /** The folder of charts. */
   charts: string;
@@ -22,13 +22,16 @@ export interface RunFolder {
   checkpoints: string;
 }
 
-/** Names of pointers to another folder: symbolic links, or text files with the relative path. */
+/**
+ * The names of pointers to another folder. A pointer is a symbolic link, or a text file that contains the relative path of the
+ * folder.
+ */
 export const POINTERS: readonly string[] = ["latest", "best", "last"];
 
 /** Matches the path of a sweep's folder, `<name>-sweep-<id>`. */
 export const SWEEP_FOLDER = /[^/\\]-sweep-[0-9a-f]{8}$/;
 
-/** The paths of the run in folder `path`; reads nothing. */
+/** Returns the paths of the run in the folder `path`, without reading the file system. */
 export function runFolder(path: string): RunFolder {
   return {
     path,
@@ -43,7 +46,8 @@ export function runFolder(path: string): RunFolder {
 /**
  * Creates a folder and its missing parents.
  *
- * @throws UserError with the path and the system's reason if that fails, also if a file has that path
+ * @throws UserError with the path and the system's reason if the folder cannot be created, for example because a file has that
+ * path
  *
  * @example
  * ```ts
@@ -78,11 +82,13 @@ export async function syncFolder(path: string): Promise<void> {
 
 let temporaryNames = 0;
 
-/** An unused name in the folder of a path. */
+/** Returns an unused path in the same folder as `path`. */
 const temporaryName = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
 
-/** Calls `write` with a temporary path and renames that to `path`; leaves no file if it fails. */
+/**
+ * Calls `write` with a temporary path, then renames the temporary file to `path`. If that fails, the temporary file is removed.
+ */
 async function replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path);
   try {
@@ -96,7 +102,7 @@ async function replace(path: string, write: (temporary: string) => Promise<void>
 }
 
 /**
- * Writes a file atomically: to a temporary name in the same folder, synced, then renamed to `path`.
+ * Writes a file atomically: the file is written under a temporary name in the same folder, synced, and then renamed to `path`.
  *
  * @throws UserError with the path and the system's reason; the temporary file is removed, and an existing file at `path` is
  * unchanged
@@ -138,7 +144,10 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** Creates a symbolic link, which needs permissions for the whole file system. If they are missing, returns false. */
+/**
+ * Creates a symbolic link and returns true. Returns false if that fails, or if the permissions for the whole file system, which a
+ * link needs, are missing.
+ */
 async function symlink(target: string, path: string): Promise<boolean> {
   for (const name of ["read", "write"] as const) {
     if ((await Deno.permissions.query({ name })).state !== "granted") return false;
@@ -152,8 +161,8 @@ async function symlink(target: string, path: string): Promise<boolean> {
 }
 
 /**
- * Returns the path, `plot.svg`, if nothing exists there, else the first free one of `plot-2.svg`, `plot-3.svg`, ... Used for
- * files that the user did not name, so that none is overwritten.
+ * Returns `path` (for example `plot.svg`) if nothing exists there, otherwise the first of the paths `plot-2.svg`, `plot-3.svg`,
+ * ... at which nothing exists. It is used for files that the user did not name, so that no file is overwritten.
  *
  * @example
  * ```ts
@@ -170,7 +179,7 @@ export async function freePath(path: string): Promise<string> {
   }
 }
 
-/** @internal Makes `path`, atomically, a pointer to the folder `target`, which is relative to the folder of `path`. */
+/** @internal Atomically makes `path` a pointer to the folder `target`, which is relative to the folder of `path`. */
 export async function swapPointer(path: string, target: string): Promise<void> {
   await replace(path, async (temporary) => {
     if (!await symlink(target, temporary)) await writeSynced(temporary, target + "\n");
@@ -224,9 +233,9 @@ export async function createRunFolder(
 }
 
 /**
- * Writes the checkpoint of a step atomically and returns its path: its files are written to `checkpoints/.<step>.tmp` and
- * synced, and the folder is renamed to `checkpoints/<step>`; it replaces a checkpoint of the same step, which exists if the run
- * was resumed from an earlier step. Unfinished files of earlier processes in `checkpoints/` are removed first. Throws
+ * Writes the checkpoint of a step atomically and returns its path: its files are written to the folder `checkpoints/.<step>.tmp`
+ * and synced, and this folder is then renamed to `checkpoints/<step>`. It replaces a checkpoint of the same step, which exists if
+ * the run was resumed from an earlier step. Unfinished files of earlier processes in `checkpoints/` are removed first. Throws
  * UserError with the system's reason, such as a full disk.
  */
 export async function writeCheckpoint(
@@ -255,7 +264,9 @@ export async function writeCheckpoint(
   return path;
 }
 
-/** Points `checkpoints/best` or `checkpoints/last` atomically at a step's checkpoint; throws Error if there is none. */
+/**
+ * Points `checkpoints/best` or `checkpoints/last` atomically at a step's checkpoint; throws Error if there is no such checkpoint.
+ */
 export async function pointTo(run: RunFolder, which: "best" | "last", step: number): Promise<void> {
   if (!await stat(join(run.checkpoints, String(step)))) {
     throw new Error(`There is no checkpoint of step ${step}.`);
@@ -263,7 +274,7 @@ export async function pointTo(run: RunFolder, which: "best" | "last", step: numb
   await swapPointer(join(run.checkpoints, which), String(step));
 }
 
-/** Removes a step's checkpoint, if any, atomically; throws Error if `best` or `last` points at it. */
+/** Atomically removes a step's checkpoint if it exists; throws Error if `best` or `last` points at it. */
 export async function removeCheckpoint(run: RunFolder, step: number): Promise<void> {
   const path = join(run.checkpoints, String(step));
   for (const which of ["best", "last"]) {
@@ -289,10 +300,10 @@ function nullIfMissing(path: string, info: Promise<Deno.FileInfo>): Promise<Deno
   });
 }
 
-/** File information for a path, following links; null if it does not exist. */
+/** Returns the file information for a path, following links, or null if the path does not exist. */
 export const stat = (path: string): Promise<Deno.FileInfo | null> => nullIfMissing(path, Deno.stat(path));
 
-/** Whether a path exists; a dangling link counts as existing. */
+/** True if a path exists; a dangling link counts as existing. */
 export const exists = async (path: string): Promise<boolean> =>
   await nullIfMissing(path, Deno.lstat(path)) !== null;
 
@@ -300,10 +311,10 @@ export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path))?.isDirectory ?? false;
 }
 
-/** The names in a folder, sorted; empty if it does not exist. */
+/** Returns the sorted names in a folder, or an empty list if the folder cannot be read. */
 export const namesIn = (path: string): Promise<string[]> => sortedNames(path).catch(() => []);
 
-/** The target of a pointer (link or text file); undefined if it cannot be read. */
+/** Returns the path at which a pointer (a link or a text file) points, or undefined if the pointer cannot be read. */
 export async function targetOf(pointer: string): Promise<string | undefined> {
   try {
     const { isSymlink, isFile } = await Deno.lstat(pointer);
@@ -313,7 +324,7 @@ export async function targetOf(pointer: string): Promise<string | undefined> {
   } catch { /* Missing targets are reported by the caller. */ }
 }
 
-/** Replaces every `latest`, `best` and `last` in a path by its target. */
+/** Returns a path in which the target of each pointer `latest`, `best` or `last` replaces the pointer. */
 export async function follow(path: string): Promise<string> {
   const parts = normalize(path).split(sep);
   let at = "";
@@ -324,7 +335,7 @@ export async function follow(path: string): Promise<string> {
   return at;
 }
 
-/** The steps of a run's checkpoints, ascending. */
+/** Returns the steps of a run's checkpoints in ascending order. */
 export async function checkpointSteps(run: RunFolder): Promise<number[]> {
   const names = await namesIn(run.checkpoints);
   return names.filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b);

@@ -1,4 +1,5 @@
-// state.json: the state of a run at a checkpoint, and its validation. Its hash detects damage, but does not prove who wrote it.
+// The file state.json, which has the state of a run at a checkpoint, and the validation of this file. The hash in the file
+// detects damage, but does not prove who wrote the file.
 import { basename, dirname } from "node:path";
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -7,7 +8,7 @@ import type { LogSeal } from "../log/log_seal.ts";
 
 /** Non-finite steps of a run, saved in checkpoints so that a resumed run warns and stops at the same steps. */
 export interface NonFinite {
-  /** Number of consecutive steps, up to the last, whose loss or gradient norm was not finite. */
+  /** Number of consecutive steps, up to and including the last step, whose loss or gradient norm was not finite. */
   readonly streak: number;
   /** The last step at which a warning was logged; 0 if there was none. */
   readonly warned: number;
@@ -15,23 +16,23 @@ export interface NonFinite {
 
 /** A user file that a run uses, and the hash of its code (see `UserCode`). */
 export interface CodeFile {
-  /** Its path as in the configuration. */
+  /** The file's path, as in the configuration. */
   readonly file: string;
-  /** SHA-256 of its code, in hexadecimal digits. */
+  /** SHA-256 of the file's code, in hexadecimal digits. */
   readonly sha256: string;
 }
 
 /** The best evaluation so far. */
 export interface Best {
-  /** The number of completed steps when it ran. */
+  /** The number of steps that were completed when the evaluation ran. */
   readonly step: number;
-  /** Its validation loss, in nats per token. */
+  /** The validation loss of the evaluation, in nats per token. */
   readonly val_loss: number;
 }
 
 /** state.json: the state of a run at a checkpoint. */
 export interface RunState {
-  /** Steps completed. */
+  /** Number of completed steps. */
   readonly step: number;
   /** Number of values recorded so far, over all metrics. */
   readonly counter: number;
@@ -41,11 +42,13 @@ export interface RunState {
   readonly best: Best | null;
   /** Loss of the evaluation at this step, in full precision; null if there was none. */
   readonly val_loss: number | null;
-  /** Number of evaluations since the best one; absent in older checkpoints, then 0. */
+  /** Number of evaluations since the best evaluation; absent in older checkpoints, where it counts as 0. */
   readonly stale?: number;
-  /** Number of times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints, then 0. */
+  /**
+   * Number of times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints, where it counts as 0.
+   */
   readonly reductions?: number;
-  /** Its recent non-finite steps; absent if there were none. */
+  /** The run's recent non-finite steps; absent if there were none. */
   readonly non_finite?: NonFinite;
   /** SHA-256 of the data that the run reads; absent in older checkpoints. */
   readonly data?: string;
@@ -57,7 +60,7 @@ export interface RunState {
   readonly device_kind?: string;
   /** If the device was chosen by measurements: the estimated duration of the run on each device, in seconds. */
   readonly device_estimates?: { readonly webgpu: number; readonly cpu: number };
-  /** The user files that it ran, with their hashes; absent if there were none, and in older checkpoints. */
+  /** The user files that the run used, with their hashes; absent if there were none, and in older checkpoints. */
   readonly code?: readonly CodeFile[];
   /** SHA-256 of the checkpoint's other files, keyed by file name. */
   readonly files: Readonly<Record<string, string>>;

@@ -8,8 +8,8 @@ import type { Model } from "./vocabulary.ts";
 export type AddedToken = ReturnType<typeof addedTokensOf>[number];
 
 /**
- * @internal The added tokens of a file. The library tokenizers assigns the next free id to a token that is not in the model,
- * whatever id the file states; a file that states another id is refused.
+ * @internal Returns the added tokens of a file. The library tokenizers assigns the next free id to a token that is not in the
+ * model, whatever id the file states, so a file that states another id is refused.
  */
 export function addedTokensOf(value: unknown, model: Model) {
   const list = value ?? [];
@@ -24,11 +24,11 @@ export function addedTokensOf(value: unknown, model: Model) {
       place: fields.at("content"),
       id: fields.integer("id", 0),
       content,
-      // Matched only if no word character is adjacent.
+      // Such a token is matched only if no word character is next to it.
       singleWord: fields.flag("single_word", false),
       lstrip: fields.flag("lstrip", false),
       rstrip: fields.flag("rstrip", false),
-      // Matched by its normalized form in the normalized text.
+      // Such a token is matched in the normalized text, by the token's normalized form.
       normalized: fields.flag("normalized", !special),
     };
     fields.done();
@@ -41,14 +41,17 @@ export function addedTokensOf(value: unknown, model: Model) {
   });
 }
 
-/** @internal A part of a text: the id of an added token, or the text between two of them. */
+/** @internal A part of a text: the id of an added token, or the text between two added tokens. */
 export type Section = number | { readonly text: string; readonly first: boolean };
 
 const BEGINS_WORD = new RegExp(`^[${WORD}]`, "v");
 const ENDS_WORD = new RegExp(`[${WORD}]$`, "v");
 const SPACES = new RegExp(`[${SPACE}]`, "v");
 
-/** @internal Returns a function that splits a text at added tokens: leftmost match first, then longest. */
+/**
+ * @internal Returns a function that splits a text at added tokens. It takes the leftmost match, and of several matches at one
+ * place the longest.
+ */
 export function finderOf(tokens: readonly AddedToken[], normalize?: Normalizer): (text: string) => Section[] {
   const byText = new Map<string, AddedToken>();
   for (const token of tokens) {
@@ -59,7 +62,7 @@ export function finderOf(tokens: readonly AddedToken[], normalize?: Normalizer):
   }
   if (byText.size === 0) return (text) => text === "" ? [] : [{ text, first: true }];
   const longest = [...byText.keys()].sort((a, b) => b.length - a.length);
-  // Looking ahead for a first character is faster than trying each token.
+  // A lookahead for the first characters of all tokens is faster than trying each token.
   const starts = new Set(longest.map((text) => RegExp.escape(String.fromCodePoint(text.codePointAt(0)!))));
   const pattern = new RegExp(
     `(?=[${[...starts].join("")}])(?:${longest.map(RegExp.escape).join("|")})`,
@@ -84,7 +87,7 @@ function sectionsOf(text: string, pattern: RegExp, byText: ReadonlyMap<string, A
     if (token.lstrip) start = Math.max(start, from);
     if (start > end) throw new UserError(`tokenizer.json: added_tokens overlap at index ${start} of a text.`);
     between(start);
-    // A token of white space may have been consumed by the token before.
+    // If this token is white space, the token before it may already have consumed it.
     if (end > start) sections.push(token.id);
     from = end;
   }

@@ -1,12 +1,11 @@
-// Detects regular expressions with catastrophic backtracking. A backtracking matcher such as JavaScript's takes
-// exponential time if a repeated part can match in several ways and what follows may fail, and polynomial
-// time if two repetitions of the same characters precede what may fail.
-// Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on Strings using Regular Expressions", 2010;
-// Weber and Seidl, "On the Degree of Ambiguity of Finite Automata", 1991.
+// Detects regular expressions with catastrophic backtracking. A backtracking matcher such as JavaScript's takes exponential time
+// if a repeated part can match the same text in several ways and the match may fail after it. It takes polynomial time if the
+// match may fail after two repetitions of the same characters. Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on
+// Strings using Regular Expressions", 2010; Weber and Seidl, "On the Degree of Ambiguity of Finite Automata", 1991.
 
 /** @internal The structure of an expression, as far as backtracking depends on it. */
 export type Tree =
-  /** One character of a set, given as a JavaScript expression. */
+  /** A set of characters, one of which is matched; `source` is the set as a JavaScript expression. */
   | { readonly kind: "set"; readonly source: string }
   | { readonly kind: "sequence" | "alternatives"; readonly parts: readonly Tree[] }
   /** A part repeated `least` to `most` times; `most` may be Infinity. */
@@ -14,11 +13,11 @@ export type Tree =
   /** A zero-width assertion: a lookaround or an anchor. */
   | { readonly kind: "look" };
 
-/** Maximum number of paths through an expression, each unbounded repetition counted as one. */
+/** Maximum number of paths through an expression, where each unbounded repetition counts as one path. */
 const MOST_WAYS = 1e6;
-/** Maximum number of positions in a loop: all pairs of them are examined. */
+/** Maximum number of places in a loop. It is limited because all pairs of places are examined. */
 const MOST_PLACES = 80;
-/** Maximum number of copies of a repeated part; more are treated as an unbounded repetition. */
+/** Maximum number of copies of a repeated part. A part with more copies is treated as an unbounded repetition. */
 const WRITTEN_OUT = 8;
 
 /** A half-open range of indices into the string of all Unicode characters. */
@@ -38,7 +37,7 @@ function allCharacters(): string {
 
 const ranges = new Map<string, readonly Range[]>();
 
-/** The characters of a set, as ranges in the string of all Unicode characters. */
+/** Returns the characters of a set, as ranges in the string of all Unicode characters. */
 function rangesOf(source: string): readonly Range[] {
   return ranges.getOrInsertComputed(source, () => {
     const runs = allCharacters().matchAll(new RegExp(`(?:${source})+`, "gv"));
@@ -57,7 +56,7 @@ function common(a: readonly Range[], b: readonly Range[]): Range[] {
   return overlap;
 }
 
-/** The number of paths through a part, each unbounded repetition counted as one. */
+/** Returns the number of paths through a part, where each unbounded repetition counts as one path. */
 function ways(tree: Tree): number {
   switch (tree.kind) {
     case "sequence":
@@ -75,7 +74,7 @@ function ways(tree: Tree): number {
   return 1;
 }
 
-/** The number of characters that a part matches; undefined if it varies. */
+/** Returns the number of characters that a part matches, or undefined if this number varies. */
 function length(tree: Tree): number | undefined {
   switch (tree.kind) {
     case "set":
@@ -100,12 +99,15 @@ function length(tree: Tree): number | undefined {
 
 /** A part of an expression in Glushkov's automaton. */
 interface Fragment {
-  /** Whether it can match the empty string; `free`: whether it can do so without passing a lookaround or an anchor. */
+  /**
+   * `empty` is true if the fragment can match the empty string; `free` is true if it can do so without passing a lookaround or an
+   * anchor.
+   */
   readonly empty: boolean;
   readonly free: boolean;
   readonly first: readonly number[];
   readonly last: readonly number[];
-  /** The places in `last` after which nothing in the part can fail. */
+  /** The places in `last` after which nothing in the fragment can fail. */
   readonly ends: readonly number[];
 }
 
@@ -114,9 +116,9 @@ const NOTHING: Fragment = { empty: true, free: true, first: [], last: [], ends: 
 type Places = ReturnType<typeof placesOf>;
 
 /**
- * Glushkov's automaton. Its places are the character sets of an expression. For each place, `follow` has the places that may
- * match next, and `twice` those of them that may do so in two ways, such as by the inner or the outer of two nested loops.
- * `ends`: the places after which nothing can fail.
+ * Returns Glushkov's automaton of an expression. Its places are the character sets of the expression. For each place, `follow`
+ * has the places that may match next, and `twice` has the places that may match next in two ways, such as by the inner or the
+ * outer of two nested loops. `ends` has the places after which nothing can fail.
  */
 function placesOf(tree: Tree) {
   const sets: string[] = [];
@@ -180,20 +182,26 @@ function reachable(follow: readonly Set<number>[]): Set<number>[] {
   return follow.map((next) => reached(next, (at) => follow[at]));
 }
 
-/** The places reachable from `places`, including these: iterating a Set also visits what is added meanwhile. */
+/**
+ * Returns the places that are reachable from `places`, including `places` themselves. The loop finds all of them, because the
+ * iteration of a Set also visits elements that are added meanwhile.
+ */
 function reached(places: Iterable<number>, next: (at: number) => Iterable<number>): Set<number> {
   const seen = new Set(places);
   for (const at of seen) for (const to of next(at)) seen.add(to);
   return seen;
 }
 
-/** Whether some text leads from a place back to it in two ways, so that each iteration doubles the number of paths. */
+/**
+ * True if some text leads from the place `start` back to `start` in two ways, so that each repetition of this text doubles the
+ * number of paths.
+ */
 function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: ReadonlySet<number>): boolean {
   const count = sets.length;
   const overlaps = (a: number, b: number) => {
     return sets[a] === sets[b] || common(rangesOf(sets[a]), rangesOf(sets[b])).length > 0;
   };
-  // Pairs of places, encoded as 2 (a count + b), plus 1 if the two paths differ.
+  // Each entry is a pair of places a and b, encoded as 2 (a count + b), plus 1 if the two paths to them differ.
   const seen = new Set([2 * (start * count + start)]);
   for (const key of seen) {
     const [a, b, apart] = [Math.floor(key / (2 * count)), Math.floor(key / 2) % count, key % 2 === 1];
@@ -209,7 +217,7 @@ function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: Re
   return false;
 }
 
-/** Whether characters repeated at one place lead to another place that repeats them too. */
+/** True if characters that are repeated at the place `first` lead to the place `second`, which repeats them too. */
 function repeatsTwice({ sets, follow }: Places, first: number, second: number): boolean {
   const both = common(rangesOf(sets[first]), rangesOf(sets[second]));
   if (both.length === 0) return false;
@@ -217,7 +225,7 @@ function repeatsTwice({ sets, follow }: Places, first: number, second: number): 
   return [...reached([first], (at) => [...follow[at]].filter(shares))].some((at) => follow[at].has(second));
 }
 
-/** @internal The expression reversed, as a lookbehind reads it. */
+/** @internal Returns the expression in reverse order, in which a lookbehind reads it. */
 export function reversed(tree: Tree): Tree {
   if (tree.kind === "repeat") return { ...tree, part: reversed(tree.part) };
   if (tree.kind === "alternatives") return { ...tree, parts: tree.parts.map(reversed) };
@@ -225,9 +233,9 @@ export function reversed(tree: Tree): Tree {
 }
 
 /**
- * @internal The cost of an expression. `fault`: why it backtracks catastrophically; without one, a match takes time
- * proportional to the text it reads. `rereads`: whether it may read a run of characters, fail, and read the run again from
- * the run's second character.
+ * @internal Returns the cost of an expression. `fault` says why the expression backtracks catastrophically; if there is no
+ * `fault`, a match takes time proportional to the length of the text that it reads. `rereads` is true if the expression may read
+ * a run of characters, fail, and read the run again from the run's second character.
  */
 export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const endless = (fault: string) => ({ fault, rereads: true });
@@ -235,7 +243,7 @@ export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const places = placesOf(tree);
   const { follow, ends, sets } = places;
   const reach = reachable(follow);
-  // A failure after a place makes the matcher backtrack to its other paths.
+  // True if the match may fail after a place, so that the matcher backtracks to its other paths.
   const fails = (place: number) => !ends.has(place);
   const loops = sets.flatMap((_, place) => reach[place].has(place) ? [place] : []);
   for (const place of loops) {

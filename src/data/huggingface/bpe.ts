@@ -7,13 +7,18 @@ const UTF8 = new TextEncoder();
 
 const byteToken = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 
-/** @internal The ids of a text's bytes; undefined if a byte has none. */
+/**
+ * @internal Returns the ids of the byte tokens (such as <0xE2>) for a text's UTF-8 bytes, or undefined if a byte has no token.
+ */
 export function fallback(text: string, ids: ReadonlyMap<string, number>): number[] | undefined {
   const bytes = Array.from(UTF8.encode(text), (byte) => ids.get(byteToken(byte)));
   return bytes.includes(undefined) ? undefined : bytes as number[];
 }
 
-/** The two tokens of each merge: "a b" or ["a", "b"]; old files start with a version line. */
+/**
+ * Returns the two tokens of each merge, which a file writes as "a b" or ["a", "b"]. The version line with which old files start
+ * is skipped.
+ */
 function partsOf(fields: Fields): (readonly [string, string])[] {
   const written = fields.list("merges");
   const isText = typeof written[0] === "string";
@@ -54,7 +59,7 @@ function checkDropout(fields: Fields): void {
 /** How files without a pre-tokenizer represent a space. */
 const SPACES = ["▁", " "];
 
-/** @internal Whether no token has `space` after another character, so that no merge crosses the start of a space. */
+/** @internal True if no token has `space` after another character, so that no merge joins a space to the character before it. */
 export function separatesSpaces(tokens: Iterable<string>, space: string): boolean {
   const escaped = RegExp.escape(space);
   const over = new RegExp(`[^${escaped}]${escaped}`, "v");
@@ -62,7 +67,10 @@ export function separatesSpaces(tokens: Iterable<string>, space: string): boolea
   return true;
 }
 
-/** Splits a piece into words that no merge joins, so that they can be cached; undefined if it cannot be split. */
+/**
+ * Returns a function that splits a piece into words that no merge joins, so that the ids of a word can be cached. Returns
+ * undefined if pieces cannot be split.
+ */
 function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]) | undefined {
   const space = SPACES.find((space) => ids.has(space) && separatesSpaces(ids.keys(), space));
   if (space === undefined) return undefined;
@@ -70,7 +78,10 @@ function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]
   return (piece) => piece.split(between);
 }
 
-/** The initial tokens of a piece: the prefix precedes each character but the first, the suffix follows the last. */
+/**
+ * Reads the fields that determine the initial tokens of a piece. The prefix is put before each character except the first, and
+ * the suffix after the last character.
+ */
 function characterFields(fields: Fields) {
   return {
     unknown: fields.textOrNull("unk_token"),
@@ -95,7 +106,8 @@ function characterEncoder(
   return (piece) => {
     const encoded: number[] = [];
     let unknowns = 0;
-    // An unknown token is held back until the next known character; byte tokens are added before it.
+    // Adds the unknown token, which is held back until the next known character. Byte tokens that follow it meanwhile are added
+    // before it.
     const flush = () => {
       if (unknowns > 0) encoded.push(ids.get(unknown!)!);
       unknowns = 0;

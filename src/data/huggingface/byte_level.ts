@@ -10,7 +10,7 @@ for (const { byte, character } of byteCharacters()) {
 
 const UTF8 = new TextEncoder();
 
-/** Bytes that represent themselves, and spaces. */
+/** Matches a text whose characters represent their own bytes, except spaces. */
 const PLAIN = /^[ -~]*$/;
 
 export function byteCharactersOf(text: string): string {
@@ -20,7 +20,10 @@ export function byteCharactersOf(text: string): string {
   return written;
 }
 
-/** @internal The bytes that a token's characters represent; the UTF-8 of the token if one represents no byte. */
+/**
+ * @internal Returns the bytes that a token's characters represent, or the token in UTF-8 if one of its characters represents no
+ * byte.
+ */
 export function bytesOf(token: string): Uint8Array {
   const bytes: number[] = [];
   for (const character of token) {

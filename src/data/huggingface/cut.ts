@@ -1,5 +1,6 @@
-// Where a text for a tokenizer.json may be cut: before a space between letters or digits, if the file's components
-// guarantee that no piece, merge or added token crosses the cut and nothing is added or removed at its sides.
+// Determines where a text may be cut that a tokenizer.json encodes in parts. A cut is before a space between two letters or
+// digits. It is allowed only if the components of the file guarantee that no piece, merge or added token crosses the cut, and
+// that nothing is added or removed beside it.
 
 import { cutPieces } from "../byte_bpe.ts";
 import type { Tokenizer } from "../tokenizer.ts";
@@ -21,8 +22,8 @@ const patternOf = ({ pattern }: Json): string | undefined =>
 const LOCAL = "NFC NFD NFKC NFKD Lowercase StripAccents BertNormalizer Nmt Precompiled".split(" ");
 
 /**
- * The text by which normalizers replace a space, and whether they prepend it to every text; undefined if the result of a
- * normalizer may depend on text beyond a cut.
+ * Returns the text by which the normalizers replace a space, and whether they prepend this text to every text. Returns undefined
+ * if the result of a normalizer may depend on text beyond a cut.
  */
 function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | undefined {
   let space = " ";
@@ -43,7 +44,10 @@ function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | u
 const CONTRACTIONS = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)"];
 const REST = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** The `Split` patterns of GPT-2, and of GPT-4, Llama 3 and Qwen, with numbers of up to one, two or three digits. */
+/**
+ * The `Split` patterns of GPT-2, and of GPT-4, Llama 3 and Qwen. The latter split numbers into pieces of at most one, two or
+ * three digits.
+ */
 const KNOWN_SPLITS = [
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
   ...CONTRACTIONS.flatMap((contraction) =>
@@ -53,7 +57,9 @@ const KNOWN_SPLITS = [
   ),
 ];
 
-/** Whether a pre-tokenizer splits between a letter or digit and a following space, whatever the other characters are. */
+/**
+ * True if a pre-tokenizer splits between a letter or digit and a space after it, whatever the other characters of the text are.
+ */
 function parts(component: Json): boolean {
   const { type, use_regex, split, pattern, behavior, invert, delimiter } = component;
   if (type === "ByteLevel") return use_regex !== false;
@@ -68,15 +74,15 @@ function parts(component: Json): boolean {
   return isObject(pattern) && KNOWN_SPLITS.includes(String(pattern.Regex)) && behavior === "Isolated";
 }
 
-/** Whether the pre-tokenizers split between a letter and a space in any context. */
+/** True if the pre-tokenizers split between a letter or digit and a space after it in any context. */
 function splitsBetween(preTokenizer: unknown, space: string): boolean {
   const all = partsOf(preTokenizer);
   const first = all.findIndex(parts);
   if (first < 0 || !all.slice(0, first).every(({ type }) => type === "Punctuation" || type === "Digits")) {
     return false;
   }
-  // A later Metaspace would mark the start of a text after a cut too. If Metaspace splits first, it turns the space after the
-  // cut into the same mark.
+  // A Metaspace that follows another pre-tokenizer may mark the start of a text, and then it would mark the part after a cut too.
+  // A Metaspace that splits first does no harm, because it turns the space after the cut into the same mark.
   const marksStart = all.slice(first + 1).some(({ type, prepend_scheme }) =>
     type === "Metaspace" && prepend_scheme === "first"
   );
@@ -84,7 +90,7 @@ function splitsBetween(preTokenizer: unknown, space: string): boolean {
     (space === " " || all[first].type === "Metaspace" && (all[first].replacement ?? "▁") === space);
 }
 
-/** Whether no merge crosses the start of a space; `space` is its form in tokens. */
+/** True if no merge joins a space to the character before it; `space` is the form that a space has in tokens. */
 function mergesApart(model: Json, space: string): boolean {
   const { type, vocab, continuing_subword_prefix, end_of_word_suffix, ignore_merges } = model;
   if (type !== "BPE" || !isObject(vocab) || [...space].length !== 1 || !Object.hasOwn(vocab, space)) {
@@ -94,7 +100,7 @@ function mergesApart(model: Json, space: string): boolean {
   return separatesSpaces(Object.keys(vocab), space);
 }
 
-/** The form of a space in tokens if no pre-tokenizer splits a text. */
+/** Returns the form that a space has in tokens if no pre-tokenizer splits a text; otherwise undefined. */
 function unsplitSpace(preTokenizer: unknown, space: string): string | undefined {
   // A split at spaces has no effect if a normalizer has replaced them.
   const all = partsOf(preTokenizer).filter((part) =>
@@ -105,17 +111,18 @@ function unsplitSpace(preTokenizer: unknown, space: string): string | undefined 
   return all.length === 1 && type === "Metaspace" && space === " " ? String(replacement ?? "▁") : undefined;
 }
 
-/** Text with case, accents and compatibility variants removed. */
+/** Returns a text without differences in case, accents and compatibility variants; `space` becomes a space. */
 const folded = (text: string, space: string): string =>
   text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll(space, " ");
 
-/** Whether a character is a letter or digit that every normalization keeps or maps to a letter. */
+/** True if a character is a letter or digit that every normalization keeps or maps to a letter. */
 const isPlain = (character: string): boolean =>
   /^[\p{L}\p{N}]$/u.test(character) && character.normalize("NFKC") === character;
 
 /**
- * @internal The encoder of a tokenizer.json for texts in parts, given `encode` for complete texts; it has a `cut` if the
- * file allows one. If the file prepends a space to every text, the space after a cut takes its place.
+ * @internal Returns the functions of a tokenizer.json that encode a text in parts, given `encode` for complete texts. The
+ * function `cut` is missing if the file allows no cut. If the file prepends a space to every text, the prepended space takes the
+ * place of the space after a cut.
  */
 export function inParts(
   file: Json,
@@ -132,7 +139,7 @@ const addedOf = ({ added_tokens: added }: Json): Json[] => Array.isArray(added) 
 
 const contentsOf = (file: Json): string[] => addedOf(file).map(({ content }) => String(content));
 
-/** Whether texts are only split into GPT-2's pieces and added tokens. */
+/** True if texts are not normalized, and are split only into GPT-2's pieces and added tokens. */
 function isByteLevel(file: Json): boolean {
   const { normalizer, pre_tokenizer: pieces } = file;
   return !normalizer && isObject(pieces) && pieces.type === "ByteLevel" &&
@@ -155,7 +162,7 @@ function cutOf(file: Json, space: string): ((text: string) => number) | undefine
   const hasAdded = (text: string) => contents.some((content) => folded(text, space).includes(content));
   return (text) => {
     const spaceBefore = (at: number) => text.lastIndexOf(" ", at - 1);
-    // An added token may continue beyond the end.
+    // An added token may continue beyond the end of the text, so no cut is made near the end.
     for (let at = spaceBefore(text.length - reach); at > 0; at = spaceBefore(at)) {
       if (!isPlain(text[at - 1]) || !isPlain(text[at + 1] ?? "")) continue;
       if (!hasAdded(text.slice(Math.max(0, at - reach), at + reach))) return at;

@@ -1,4 +1,5 @@
-// Decoders, which turn tokens into text. Each maps a list of strings to a list of strings; the last list is concatenated.
+// Decoders, which turn tokens into text. Each decoder maps a list of strings to a list of strings; the strings of the last list
+// are concatenated.
 import { Buffer } from "node:buffer";
 import { cached } from "../byte_bpe.ts";
 import { bytesOf } from "./byte_level.ts";
@@ -69,7 +70,7 @@ function ctc(fields: Fields): Decoder {
 
 const BYTE = /^<0x(?:[0-9a-f]{2}|\+[0-9a-f])>$/i;
 
-/** The text of a run of byte tokens ("<0xE2>"); U+FFFD for each if they are not UTF-8. */
+/** Returns the text of the bytes of a run of byte tokens ("<0xE2>"), or U+FFFD for each byte if they are not UTF-8. */
 function runOfBytes(bytes: readonly number[]): string[] {
   try {
     return [STRICT.decode(Uint8Array.from(bytes))];
@@ -134,7 +135,7 @@ const MAKERS: Makers<Decoder> = {
   ByteFallback: byteFallback,
 };
 
-/** @internal Returns a function from tokens to their text; without a decoder the tokens are joined by spaces. */
+/** @internal Returns a function that maps tokens to their text. If the file has no decoder, the tokens are joined by spaces. */
 export function decoderOf(value: unknown): (tokens: string[]) => string {
   if ((value ?? null) === null) return (tokens) => tokens.join(" ");
   const decode = componentOf(value, "decoder", MAKERS);

@@ -6,7 +6,7 @@ export type Json = Readonly<Record<string, unknown>>;
 
 export const isObject = (x: unknown): x is Json => typeof x === "object" && x !== null && !Array.isArray(x);
 
-/** Maximum length of a value in an error. */
+/** Maximum number of UTF-16 units of a value that an error shows. */
 const SHOWN = 80;
 
 function shown(value: unknown): string {
@@ -25,7 +25,9 @@ export type Fields = ReturnType<typeof fieldsOf>;
 
 const isNatural = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
 
-/** @internal The fields of the mapping at `place`; refuses any other value. */
+/**
+ * @internal Returns access to the fields of the mapping `value`, whose path is `place`; refuses a value that is not a mapping.
+ */
 export function fieldsOf(value: unknown, place: string) {
   if (!isObject(value)) refuse(place || "the file", value, "a mapping");
   const known = new Set<string>();
@@ -33,7 +35,7 @@ export function fieldsOf(value: unknown, place: string) {
     known.add(key);
     return Object.hasOwn(value, key) ? value[key] : undefined;
   };
-  /** The path of a field. */
+  /** Returns the path of a field. */
   const at = (key: string) => place === "" ? key : `${place}.${key}`;
   const text = (key: string, missing?: string): string => {
     const read = get(key) ?? (key in value ? null : missing);

@@ -1,4 +1,4 @@
-// Normalizers, which change a text before it is split. One function per `type`.
+// Normalizers, which change a text before it is split. There is one function for each `type`.
 import { componentOf, componentsOf, type Fields, type Makers, refuse } from "./fields.ts";
 import { byteCharactersOf } from "./byte_level.ts";
 import { precompiled } from "./precompiled.ts";

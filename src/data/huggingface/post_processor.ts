@@ -37,8 +37,8 @@ const MAKERS: Makers<string | undefined> = {
 };
 
 /**
- * @internal The token that a post-processor adds before a text, if any; refuses a post-processor that would change the ids
- * of a text without special tokens.
+ * @internal Returns the token that a post-processor adds before a text, or undefined if there is none. Refuses a post-processor
+ * that would change tokens other than the special tokens around a text.
  */
 export function firstToken(value: unknown): string | undefined {
   return (value ?? null) === null ? undefined : componentOf(value, "post_processor", MAKERS);

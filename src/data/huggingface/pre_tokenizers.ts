@@ -1,4 +1,4 @@
-// Pre-tokenizers, which split a text into pieces; no token spans two pieces. One function per `type`.
+// Pre-tokenizers, which split a text into pieces; no token spans two pieces. There is one function for each `type`.
 import { piecesOf } from "../byte_bpe.ts";
 import { byteCharactersOf } from "./byte_level.ts";
 import { componentOf, componentsOf, type Fields, isObject, type Makers, refuse } from "./fields.ts";
@@ -6,11 +6,11 @@ import { BEHAVIORS, patternOf, type Pieces, splitter } from "./split.ts";
 import { NUMBER, PUNCTUATION, SPACE, WORD } from "./unicode.ts";
 
 export interface PreTokenizer {
-  /** The non-empty pieces of a text; `first`: whether it is at the start of the complete text. */
+  /** Returns the non-empty pieces of a text. `first` is true if the text is at the start of the complete text. */
   split(text: string, first: boolean): Pieces;
   /** Maps each piece after all splits. The result depends only on the piece, so that its ids can be cached. */
   readonly finish?: (piece: string) => string;
-  /** Whether it only splits, without prepending anything to a text. */
+  /** True if the pre-tokenizer only splits a text and prepends nothing to it. */
   readonly cuts: boolean;
 }
 
@@ -19,7 +19,7 @@ const SPACES = each(`[${SPACE}]`);
 const MARKS = each(PUNCTUATION);
 const WORDS = each(`[${WORD}]+|[^${WORD}${SPACE}]+`);
 
-/** A pre-tokenizer that only splits. */
+/** Returns a pre-tokenizer that only splits. */
 const cut = (split: (text: string) => Pieces): PreTokenizer => ({
   split(text, first) {
     const result = split(text);
@@ -28,7 +28,7 @@ const cut = (split: (text: string) => Pieces): PreTokenizer => ({
   cuts: true,
 });
 
-/** Pre-tokenizers in sequence, each applied to every piece of the previous ones. */
+/** Returns a pre-tokenizer that applies several pre-tokenizers in sequence, each to every piece of the previous one. */
 function chained(all: readonly PreTokenizer[]): PreTokenizer {
   const last = all.at(-1);
   return {
@@ -63,10 +63,12 @@ function byteLevel(fields: Fields): PreTokenizer {
   };
 }
 
-/** When Metaspace prepends its mark to a text. */
+/**
+ * The names of the rules by which Metaspace prepends its mark: to every text, only at the start of the complete text, or never.
+ */
 const SCHEMES = ["always", "first", "never"] as const;
 
-/** @internal The fields of Metaspace, which its decoder shares. */
+/** @internal Reads the fields of the pre-tokenizer Metaspace, which the decoder Metaspace has too. */
 export function metaspaceFields(fields: Fields) {
   const replacement = fields.character("replacement", "▁");
   const prefix = fields.any("add_prefix_space");
@@ -143,14 +145,17 @@ const MAKERS: Makers<PreTokenizer> = {
   FixedLength: fixedLength,
 };
 
-/** Whether a pre-tokenizer contains a Metaspace with prepend_scheme "first". */
+/** True if a pre-tokenizer is or contains a Metaspace with prepend_scheme "first". */
 function dependsOnStart(value: unknown): boolean {
   if (!isObject(value)) return false;
   return value.prepend_scheme === "first" ||
     (Array.isArray(value.pretokenizers) && value.pretokenizers.some(dependsOnStart));
 }
 
-/** @internal The pre-tokenizer of a file, undefined if it has none; `normalizes`: whether the file has a normalizer. */
+/**
+ * @internal Returns the pre-tokenizer of a file, or undefined if the file has none. `normalizes` is true if the file has a
+ * normalizer.
+ */
 export function preTokenizerOf(value: unknown, normalizes: boolean): PreTokenizer | undefined {
   if ((value ?? null) === null) return undefined;
   const preTokenizer = componentOf(value, "pre_tokenizer", MAKERS);

@@ -7,7 +7,7 @@ const UTF8 = new TextEncoder();
 /** A double-array trie (Darts): each unit has a label, an offset to its children and a flag for a value. */
 type DoubleArray = Uint32Array;
 
-/** The value of the shortest key that is a prefix of `bytes`. */
+/** Returns the value of the shortest key that is a prefix of `bytes`, or undefined if there is none. */
 function shortest(units: DoubleArray, bytes: Uint8Array): number | undefined {
   const offset = (unit: number) => (unit >>> 10) << ((unit & 0x200) >>> 6);
   let at = offset(units[0]);
@@ -44,14 +44,17 @@ function mappingOf(charsmap: Uint8Array): ((text: string) => string | undefined)
 }
 
 /**
- * Each character below U+0300 is a separate grapheme, except CR before LF or next to a character from U+0300 on. The first group
- * matches such characters; everything else has to be segmented.
+ * A character below U+0300 is a grapheme by itself, unless it is a CR before an LF or is next to a character from U+0300 on. The
+ * first group of PARTS matches characters that are graphemes by themselves; everything else has to be segmented into graphemes.
  */
 const LOW = "[^\\r\\u{300}-\\u{10ffff}]";
 const HIGH = "[\\u{300}-\\u{10ffff}]";
 const PARTS = new RegExp(`(${LOW}{1,4096})(?!${HIGH})|\\r\\n?|${LOW}?(?:${HIGH}+${LOW}?)+`, "gv");
 
-/** @internal SentencePiece's normalizer. Graphemes of up to five bytes are looked up as a whole, others character by character. */
+/**
+ * @internal SentencePiece's normalizer. A grapheme of at most five bytes is looked up as a whole. Longer graphemes, and graphemes
+ * that are not found, are looked up character by character.
+ */
 export function precompiled(fields: Fields): (text: string) => string {
   const written = fields.text("precompiled_charsmap");
   const charsmap = bytesOfBase64(written);

@@ -1,16 +1,16 @@
-// Translates Oniguruma's regular expressions, which tokenizer.json files contain, to JavaScript's. What JavaScript cannot
-// express exactly is refused: an almost equal pattern gives different tokens.
+// Translates Oniguruma's regular expressions, which tokenizer.json files contain, to JavaScript's. A pattern that JavaScript
+// cannot express exactly is refused, because an almost equal pattern would give different tokens.
 
 import { costOf, reversed, type Tree } from "./backtracking.ts";
 
 /** @internal Thrown at an unsupported part of a pattern. */
 export class Untranslatable extends Error {}
 
-/** White space: \s of Oniguruma and Rust, which includes U+0085 but not U+FEFF. */
+/** The white space that \s matches in Oniguruma and Rust; it includes U+0085 but not U+FEFF. */
 const SPACE = "\\p{White_Space}";
-/** \w of Oniguruma inside a class. */
+/** The characters that \w of Oniguruma matches inside a class. */
 const LETTERS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-/** \w of Oniguruma outside a class, which includes superscripts and fractions of Latin-1. */
+/** The characters that \w of Oniguruma matches outside a class; they include superscripts and fractions of Latin-1. */
 const WORD = `${LETTERS}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}`;
 
 const CLASSES: Readonly<Record<string, string>> = {
@@ -38,7 +38,7 @@ const ANCHORS: Readonly<Record<string, string>> = {
 
 const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, a: 7, e: 27 };
 
-/** Properties for which all code points were compared between Oniguruma and JavaScript. */
+/** The supported properties. For each of them, all code points were compared between Oniguruma and JavaScript. */
 const CATEGORIES = "L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp";
 const SCRIPTS =
   "Han Hiragana Katakana Hangul Latin Cyrillic Greek Arabic Hebrew Thai Devanagari Bengali Tamil";
@@ -47,7 +47,10 @@ const PROPERTIES = new Map([
   ...SCRIPTS.split(" ").map((name) => [name.toLowerCase(), `{Script=${name}}`] as const),
 ]);
 
-/** Letter pairs that a ligature matches if case is ignored: JavaScript folds only single characters. */
+/**
+ * Pairs of letters that a ligature matches too if case is ignored. They are refused, because JavaScript folds the case of single
+ * characters only.
+ */
 const LIGATURES = new Set(["ss", "st", "ff", "fi", "fl"]);
 
 const hex = (code: number) => `\\u{${code.toString(16)}}`;
@@ -55,7 +58,7 @@ const hex = (code: number) => `\\u{${code.toString(16)}}`;
 interface Part {
   readonly source: string;
   readonly empty: boolean;
-  /** Whether it is a zero-width assertion. */
+  /** True if the part is a zero-width assertion. */
   readonly looks?: boolean;
   readonly tree: Tree;
 }
@@ -66,8 +69,8 @@ interface Flags {
 }
 
 /**
- * @internal The JavaScript expression equivalent to Oniguruma's `pattern`, sticky if it may read characters
- * repeatedly; `empty`: whether it can match the empty string.
+ * @internal Returns the JavaScript expression that is equivalent to Oniguruma's `pattern`. The expression is sticky if it may
+ * read characters repeatedly. `empty` is true if the expression can match the empty string.
  */
 export function translated(pattern: string): { pattern: RegExp; empty: boolean } {
   const reader = new Reader(pattern);
@@ -82,7 +85,7 @@ const setOf = (source: string, { ignoreCase }: Flags): Tree => {
 };
 const LOOK: Tree = { kind: "look" };
 
-/** Whether a part may read characters repeatedly; throws at catastrophic backtracking. */
+/** Returns true if a part may read characters repeatedly; throws Untranslatable if the part backtracks catastrophically. */
 function checkedCost(tree: Tree): boolean {
   const { fault, rereads } = costOf(tree);
   if (fault !== undefined) throw new Untranslatable(`${fault}, which backtracks catastrophically`);
@@ -91,12 +94,12 @@ function checkedCost(tree: Tree): boolean {
 
 class Reader {
   at = 0;
-  /** Whether a group or a lookaround may read characters repeatedly. */
+  /** True if a group or a lookaround that was read may read characters repeatedly. */
   rereads = false;
   readonly #characters: readonly string[];
   #atomics = 0;
   #behind = 0;
-  /** The preceding letter, if case is ignored. */
+  /** The preceding letter if case is ignored, otherwise the empty string. */
   #letter = "";
 
   constructor(pattern: string) {
@@ -129,7 +132,7 @@ class Reader {
     );
   }
 
-  /** The pattern up to its end or a ")" . */
+  /** Reads the pattern up to its end or up to a ")". */
   alternatives(flags: Flags): Part {
     const all: Part[] = [];
     do {
@@ -174,7 +177,8 @@ class Reader {
     let tree = once;
     let translation: string;
     if (short === undefined) {
-      // "{2}?" differs between dialects; in Oniguruma "{1,3}+" is a repetition of the repetition.
+      // "{2}?" is refused, because its meaning differs between dialects. In Oniguruma, the "+" of "{1,3}+" repeats the whole
+      // repetition.
       if (this.#take("?")) translation = least === most ? fail() : `${plain}?`;
       else if (this.#take("+")) {
         translation = empty ? fail() : `(?:${plain})+`;
@@ -201,7 +205,10 @@ class Reader {
     return [least, most];
   }
 
-  /** JavaScript has no atomic groups: a lookahead, which is atomic, and a back-reference to its match are equivalent. */
+  /**
+   * Returns an atomic group. JavaScript has no atomic groups, so the group is written as a lookahead, which is atomic, and a
+   * back-reference to its match.
+   */
   #atomic({ source, tree }: Pick<Part, "source" | "tree">): string {
     this.rereads = checkedCost(tree) || this.rereads;
     if (this.#behind > 0) this.#fail("an atomic group in a lookbehind", 0);

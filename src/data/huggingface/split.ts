@@ -17,12 +17,15 @@ export type Behavior = typeof BEHAVIORS[number];
 
 type Range = [start: number, end: number, match: boolean];
 
-/** Whether an index is inside a surrogate pair, where JavaScript allows empty matches. */
+/** True if an index is inside a surrogate pair, where JavaScript allows empty matches. */
 function isWithinPair(text: string, at: number): boolean {
   return at > 0 && text.codePointAt(at - 1)! > 0xffff;
 }
 
-/** A text as matches and the ranges between them. No empty match directly follows another match. */
+/**
+ * Divides a text into the matches of a pattern and the ranges between them. An empty match directly after another match is left
+ * out.
+ */
 function rangesOf(text: string, pattern: RegExp): Range[] {
   try {
     return matchRanges(text, pattern);
@@ -34,12 +37,15 @@ function rangesOf(text: string, pattern: RegExp): Range[] {
   }
 }
 
-/** The time limit in ms for any text, and the minimum speed in characters per ms. The measured speed is 30,000. */
+/**
+ * The time limit in ms is PATIENCE plus the number of characters in the text divided by SLOWEST. The measured speed is 30,000
+ * characters per ms.
+ */
 const [PATIENCE, SLOWEST] = [1000, 500];
 
 /**
- * The matches of an expression. A sticky expression, which may read the same run again from each of its characters, is tried
- * index by index under a time limit.
+ * Yields the matches of an expression. A sticky expression, which may read the same run again from each of its characters, is
+ * tried index by index under a time limit.
  */
 function* matchesOf(text: string, pattern: RegExp): Generator<RegExpExecArray> {
   if (!pattern.sticky) return yield* text.matchAll(pattern);
@@ -89,13 +95,16 @@ function merged(ranges: readonly Range[], behavior: Behavior): Range[] {
   return behavior === "MergedWithNext" ? joined.reverse() : joined;
 }
 
-/** @internal The non-empty pieces of a text. `first`: whether the first piece is at the start of the text. */
+/** @internal The non-empty pieces of a text. `first` is true if the first piece is at the start of the text. */
 export interface Pieces {
   readonly pieces: string[];
   readonly first: boolean;
 }
 
-/** @internal Splits at a pattern (flags "g" or "y", and "u" or "v"); `invert` exchanges matches and the ranges between them. */
+/**
+ * @internal Returns a function that splits a text at a pattern, which has the flag "g" or "y" and the flag "u" or "v". If
+ * `invert` is true, the matches and the ranges between them exchange their roles.
+ */
 export function splitter(pattern: RegExp, behavior: Behavior, invert = false): (text: string) => Pieces {
   return (text) => {
     let ranges = rangesOf(text, pattern);
@@ -116,7 +125,10 @@ export function replacerOf(fields: Fields): (text: string) => string {
     rangesOf(text, pattern).map(([start, end, match]) => match ? content : text.slice(start, end)).join("");
 }
 
-/** @internal The field `pattern`, `{ "String": text }` or `{ "Regex": expression }`; `empty`: whether it can match "". */
+/**
+ * @internal Reads the field `pattern`, which is `{ "String": text }` or `{ "Regex": expression }`. `empty` is true if the pattern
+ * can match "".
+ */
 export function patternOf(fields: Fields): { text?: string; pattern: RegExp; empty: boolean } {
   const pattern = fieldsOf(fields.any("pattern"), fields.at("pattern"));
   const isRegex = pattern.any("Regex") !== undefined;

@@ -2,7 +2,7 @@
 // versions, from 8 to 17; this file lists, in hexadecimal, the code points for which they differ from JavaScript's tables.
 // The script tests/golden/tokenizer_unicode.py compared all code points.
 
-/** Code points and ranges such as "7fd 897-89f", as the content of a character class. */
+/** Converts code points and ranges, such as "7fd 897-89f", to the content of a character class. */
 function classOf(ranges: string): string {
   return ranges.trim().split(/\s+/).map((range) => range.split("-").map((code) => `\\u{${code}}`).join("-"))
     .join("");
@@ -81,7 +81,7 @@ export function normalForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD"):
   return output + text.slice(from).normalize(form);
 }
 
-/** Uppercase letters of Unicode 17, which Rust supports; `smallOf` adds the offset to lowercase. */
+/** Upper-case letters of Unicode 17, which Rust supports; `smallOf` maps each of them to its lower-case letter. */
 const LATER_CAPITALS = /[\u{a7ce}\u{a7d2}\u{a7d4}\u{16ea0}-\u{16eb8}]/gu;
 const smallOf = (capital: string) => {
   const code = capital.codePointAt(0)!;

@@ -12,7 +12,7 @@ type Trie = ReturnType<typeof trieOf>;
 function trieOf(ids: ReadonlyMap<string, number>) {
   const sorted = [...ids.keys()].filter((token) => token !== "").sort();
   const nodes = { units: [0], children: [0], ids: [-1] };
-  // Breadth first: the tokens from low to high share their first `depth` units.
+  // The trie is built breadth first. The tokens from index `low` to `high` (exclusive) share their first `depth` code units.
   const open = [{ low: 0, high: sorted.length, depth: 0 }];
   for (let node = 0; node < open.length; node++) {
     const { low, high, depth } = open[node];
@@ -40,7 +40,7 @@ function trieOf(ids: ReadonlyMap<string, number>) {
   };
 }
 
-/** The child of a node for a code unit, or -1. */
+/** Returns the child of a node for a code unit, or -1 if there is none. */
 function childOf({ units, children }: Trie, node: number, unit: number): number {
   let [low, high] = [children[node], children[node + 1]];
   while (low < high) {
@@ -52,8 +52,9 @@ function childOf({ units, children }: Trie, node: number, unit: number): number 
 }
 
 /**
- * A score as the library tokenizers parses it: the digits as one integer, divided by a power of ten. The result can differ
- * from the nearest number by one unit in the last place, which decides between splits that would otherwise tie.
+ * Returns a score as the library tokenizers parses it: it reads all digits as one integer and scales this integer by a power of
+ * ten. The result can differ from the nearest float64 by one unit in the last place. This difference decides between splits that
+ * would otherwise tie.
  */
 function readScore(score: number): number {
   const [, digits, fraction = "", exponent = "0"] = /^(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(
@@ -89,13 +90,16 @@ function unknownId(fields: Fields, count: number): number | null {
   return refuse(fields.at("unk_id"), id, `null or an id below ${count}`);
 }
 
-/** For each end index in a piece: the start (-1 if there is none) and id of the last token of the best split up to it. */
+/**
+ * The best split of a piece up to each index: `starts` has the index at which the last token of this split starts (-1 if there is
+ * no split), and `last` has the id of this token.
+ */
 interface Cuts {
   readonly starts: Int32Array;
   readonly last: Int32Array;
 }
 
-/** The texts of a piece's tokens; adjacent unknown characters are joined. */
+/** Returns the texts of a piece's tokens. Adjacent unknown characters are joined into one text. */
 function cutsOf(piece: string, { starts, last }: Cuts, unknown: number | null): string[] {
   const cuts: string[] = [];
   let unknownEnd = -1;

@@ -2,7 +2,7 @@
 import { UserError } from "../../base/errors.ts";
 import { type Fields, isObject, refuse } from "./fields.ts";
 
-/** Upper bound of ids in a file, because an embedding has a row for each id. */
+/** All ids in a file must be below this number, because an embedding has a row for each id. */
 const MOST_IDS = 2 ** 22;
 
 const isId = (x: unknown): x is number =>
@@ -14,9 +14,9 @@ export interface Model {
   readonly ids: ReadonlyMap<string, number>;
   /** Maps ids to tokens. */
   readonly tokens: ReadonlyMap<number, string>;
-  /** The number of tokens; several with the same text are counted separately. */
+  /** The number of tokens; tokens with the same text are counted separately. */
   readonly count: number;
-  /** The ids of a piece; throws UserError at text without a token. */
+  /** Returns the ids of a piece; throws UserError at text for which there is no token. */
   encode(piece: string): number[];
 }
 
@@ -28,7 +28,7 @@ export function unknownPiece(piece: string, token: string | number | null): neve
   throw new UserError(`tokenizer.json: model.vocab has no token for ${text}, and ${why}.`);
 }
 
-/** @internal The field `vocab` of a model, a mapping from tokens to ids. */
+/** @internal Reads the field `vocab` of a model, which maps tokens to ids. */
 export function vocabularyOf(fields: Fields): Pick<Model, "ids" | "tokens" | "count"> {
   const vocab = fields.any("vocab");
   const place = fields.at("vocab");

@@ -2,7 +2,10 @@
 import type { Fields } from "./fields.ts";
 import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
 
-/** @internal Each piece is one token or unknown. */
+/**
+ * @internal Returns a model that encodes each piece as one token, which is the unknown token if the piece is not in the
+ * vocabulary.
+ */
 export function wordLevel(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
   const unknown = fields.text("unk_token", "<unk>");
@@ -13,7 +16,10 @@ export function wordLevel(fields: Fields): Model {
   };
 }
 
-/** @internal Greedy: the longest token at the start of a piece, then the longest prefixed token of the rest, and so on. */
+/**
+ * @internal Returns a greedy model: it takes the longest token at the start of a piece, then the longest prefixed token at the
+ * start of the rest, and so on.
+ */
 export function wordPiece(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
   const unknown = fields.text("unk_token", "[UNK]");
