@@ -155,14 +155,14 @@ const toUtf8 = new TextEncoder();
 // The option `ignoreBOM` keeps a byte order mark, which is a character like any other.
 const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Returns a copy of a piece, because a slice would keep the whole text from which it was cut in memory. */
+/** Returns a copy of a piece, because a slice would keep in memory the whole text from which it was cut. */
 export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(piece));
 
 /** The maximum number of cached pieces and the maximum length of a cached piece. They keep memory from growing with the text. */
 const CACHE_SIZE = 65536;
 const CACHED_LENGTH = 32;
 
-/** @internal Returns a function with the same results as `of` that caches them. */
+/** @internal Returns a function that returns the same results as `of` and caches them. */
 export function cached<T>(of: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {

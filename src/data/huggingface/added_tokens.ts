@@ -24,11 +24,11 @@ export function addedTokensOf(value: unknown, model: Model) {
       place: fields.at("content"),
       id: fields.integer("id", 0),
       content,
-      // Such a token is matched only if no word character is next to it.
+      // A token with `single_word` is matched only if no word character is next to it.
       singleWord: fields.flag("single_word", false),
       lstrip: fields.flag("lstrip", false),
       rstrip: fields.flag("rstrip", false),
-      // Such a token is matched in the normalized text, by the token's normalized form.
+      // A token with `normalized` is matched in the normalized text, by the token's normalized form.
       normalized: fields.flag("normalized", !special),
     };
     fields.done();

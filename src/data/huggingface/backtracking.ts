@@ -1,7 +1,8 @@
 // Detects regular expressions with catastrophic backtracking. A backtracking matcher such as JavaScript's takes exponential time
 // if a repeated part can match the same text in several ways and the match may fail after it. It takes polynomial time if the
-// match may fail after two repetitions of the same characters. Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on
-// Strings using Regular Expressions", 2010; Weber and Seidl, "On the Degree of Ambiguity of Finite Automata", 1991.
+// match may fail after two repetitions of the same characters.
+// Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on Strings using Regular Expressions", 2010;
+// Weber and Seidl, "On the Degree of Ambiguity of Finite Automata", 1991.
 
 /** @internal The structure of an expression, as far as backtracking depends on it. */
 export type Tree =
