@@ -139,13 +139,13 @@ function sumsOfWeights(
 
 /** Returns the first key from `start` on with a score of at least `bound`. Such a key must exist. */
 function firstKey(f: Func, { memory, start }: QueryRow, bound: F32): Local<"i32"> {
-  const [at, found] = [f.let(element(memory, start)), f.local("i32")];
+  const [at, matches] = [f.let(element(memory, start)), f.local("i32")];
   const least = f.let(f32x4.splat(bound));
   f.while(() => {
-    f.set(found, i32x4.bitmask(f32x4.ge(load("v128", at), least)));
-    return i32.eqz(found);
+    f.set(matches, i32x4.bitmask(f32x4.ge(load("v128", at), least)));
+    return i32.eqz(matches);
   }, () => f.set(at, i32.add(at, 16)));
-  return f.let(i32.add(i32.shrU(i32.sub(at, memory), 2), i32.ctz(found)));
+  return f.let(i32.add(i32.shrU(i32.sub(at, memory), 2), i32.ctz(matches)));
 }
 
 /** Writes the code that adds a row with finite weights to all sums except those of the entropy (see `addEntropies`). */

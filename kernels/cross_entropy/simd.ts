@@ -97,14 +97,14 @@ function countValid(f: Func, { targets, valid }: Places, rows: number, size: num
 function findTops(f: Func, { logits, tops }: Places, groups: RowGroups, range: RowRange, size: number): void {
   groups.each(f, range, (row) => {
     const from = f.let(element(logits, i32.mul(row, size)));
-    const found = Array.from({ length: groups.together }, (_, r) => f.let(loadSplat(from, 4 * size * r)));
+    const maxima = Array.from({ length: groups.together }, (_, r) => f.let(loadSplat(from, 4 * size * r)));
     eachPart(f, size, (i, offset, part) => {
-      found.forEach((top, r) => {
+      maxima.forEach((top, r) => {
         const x = load("v128", i32.add(from, i), offset + 4 * size * r);
         f.set(top, f32x4.pmax(top, part.keep(x, top)));
       });
     });
-    storeLanes(f, element(tops, row), f.let(acrossLanes(f, found, f32x4.pmax)), groups.together);
+    storeLanes(f, element(tops, row), f.let(acrossLanes(f, maxima, f32x4.pmax)), groups.together);
   });
 }
 

@@ -101,7 +101,9 @@ export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): T
     if (left === undefined || Number(left) >= 256 + i || Number(right) >= 256 + i || seen.has(merge)) {
       const value = JSON.stringify(merge);
       throw new UserError(
-        `${place}[${i}] is ${value}; expected a new pair of ids below ${256 + i}, "101 32".`,
+        `${place}[${i}] is ${value}; expected a pair of ids below ${
+          256 + i
+        } that is not listed before, such as "101 32".`,
       );
     }
     seen.add(merge);

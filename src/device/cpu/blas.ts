@@ -54,7 +54,7 @@ function describe(path: string): Blas | undefined {
       BLASSetThreading: maybe,
     });
     if (!symbols.sgemm) continue;
-    const found = {
+    const library = {
       path,
       sgemm: name("cblas_sgemm"),
       int: suffix === "64_" ? "i64" : "i32",
@@ -62,19 +62,19 @@ function describe(path: string): Blas | undefined {
     if (symbols.config) {
       const build = Deno.UnsafePointerView.getCString(symbols.config()!);
       const [version] = /^OpenBLAS [\d.]+/.exec(build) ?? ["OpenBLAS"];
-      return { ...found, name: version, build, setThreads: name("openblas_set_num_threads") };
+      return { ...library, name: version, build, setThreads: name("openblas_set_num_threads") };
     }
     if (symbols.version) {
       const text = new Uint8Array(200);
       symbols.version(text, text.length);
       const build = new TextDecoder().decode(text).replace(/\0.*/s, "").trim();
       const version = /Version ([\d.]+)/.exec(build)?.[1] ?? "";
-      return { ...found, name: `MKL ${version}`.trim(), build, setThreads: "MKL_Set_Num_Threads" };
+      return { ...library, name: `MKL ${version}`.trim(), build, setThreads: "MKL_Set_Num_Threads" };
     }
     const file = basename(path);
     // Before macOS 15, Accelerate has no way to set its threads.
     const setThreads = symbols.BLASSetThreading ? "BLASSetThreading" : undefined;
-    return { ...found, name: file, build: file, setThreads };
+    return { ...library, name: file, build: file, setThreads };
   }
   return undefined;
 }
@@ -110,8 +110,8 @@ export function findBlas(choice: string): Blas {
   }
   if (path !== undefined) {
     try {
-      const found = describe(path);
-      if (found) return found;
+      const library = describe(path);
+      if (library) return library;
     } catch (error) {
       throw new UserError(`blas: ${reasonOf(error)}`);
     }
@@ -120,8 +120,8 @@ export function findBlas(choice: string): Blas {
   const names = NAMES[Deno.build.os] ?? NAMES.linux!;
   for (const name of names) {
     try {
-      const found = describe(name);
-      if (found) return found;
+      const library = describe(name);
+      if (library) return library;
     } catch { /* Tries the next name. */ }
   }
   throw new UserError(
