@@ -79,9 +79,9 @@ function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
  * Writes bytes to standard output, each exactly once.
  *
  * Deno buffers the bytes after the last newline, and the bytes of lines that the system did not accept. If Deno cannot
- * flush this buffer, a call of `writeSync` fails without saying whether the bytes passed to it were accepted. The answer is
- * known for two kinds of pieces: lines that the system writes atomically were not accepted; a piece without a newline that
- * is shorter than the buffer was accepted. A call of `writeSync` without bytes flushes the buffer.
+ * flush this buffer, a call to `writeSync` fails without saying whether it accepted the bytes passed to it. After a failed
+ * call, the answer is known for two kinds of pieces: lines short enough for an atomic write were not accepted, and a piece
+ * without a newline that is shorter than the buffer was accepted. Calling `writeSync` with no bytes flushes the buffer.
  */
 export function writeStdoutWhole(bytes: Uint8Array): void {
   makeWay("stdout", bytes);
@@ -102,7 +102,7 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
 }
 
 /**
- * Writes all of a text to standard error. If the reader has closed standard error, the text is dropped, because a training
+ * Writes a whole string to standard error. If the reader has closed standard error, the text is dropped, because a training
  * run must continue.
  *
  * @example

@@ -13,7 +13,7 @@ export interface HookKey {
   readonly min?: number;
   /** Largest allowed number. Default: no limit. */
   readonly max?: number;
-  /** Allowed texts. Default: any. */
+  /** Allowed strings. Default: any. */
   readonly oneOf?: readonly string[];
 }
 

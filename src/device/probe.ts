@@ -12,7 +12,7 @@ import type { Graph, Plan } from "./plan.ts";
 export interface Speed {
   /** Number of floating point operations per second in matrix products. */
   readonly flops: number;
-  /** Number of seconds that an operation takes in addition to its arithmetic, for a dispatch or a barrier. */
+  /** Fixed overhead of each operation (its dispatch or barrier), in seconds. */
   readonly operation: number;
   /** Number of seconds that the host loses each time it waits for results. */
   readonly read: number;
@@ -61,7 +61,7 @@ export async function measureSpeed(device: Device): Promise<Speed> {
   };
 }
 
-/** The file that keeps the speeds; programs without permission to write it measure each time. */
+/** The file in which speeds are cached. A program that may not write to it measures the speed every time. */
 const FILE = join(".cache", "devices.json");
 
 const may = (name: "read" | "write"): boolean =>

@@ -35,9 +35,9 @@ export interface FoundRun {
 export interface RunQuery {
   /** A glob pattern for the run's name (* matches any text), or a prefix of the run's time or id. */
   readonly name?: string;
-  /** Selects only runs that started at this date or later. The date is a day (from its start in UTC) or a time, in ISO 8601. */
+  /** Selects only runs that started on or after this date. The date is a day (from its start in UTC) or a time, in ISO 8601. */
   readonly since?: string;
-  /** Selects only runs that started at this date or earlier. The date is a day (to its end in UTC) or a time, in ISO 8601. */
+  /** Selects only runs that started on or before this date. The date is a day (to its end in UTC) or a time, in ISO 8601. */
   readonly until?: string;
   /** Selects only runs whose configuration has these values, such as `model.dim=64`; `+share=0.1` means `hooks.share=0.1`. */
   readonly where?: readonly string[];

@@ -58,7 +58,7 @@ export function unsavedWarning(
   return { type: "warning", step, code: "checkpoint_not_finite", message, tap: null };
 }
 
-/** Says from which step the last saved checkpoint is, for warnings. */
+/** Says which step the last saved checkpoint is from, for use in warnings. */
 const lastGood = (saved: number | null): string =>
   saved === null ? "there is no good checkpoint" : `the last good checkpoint is from step ${saved}`;
 

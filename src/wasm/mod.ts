@@ -1,6 +1,6 @@
 /**
- * An assembler for WebAssembly: typed functions that write instructions, functions and modules at run time. It knows no
- * tensors and no devices.
+ * An assembler for WebAssembly: typed functions that write instructions, functions and modules at run time. It knows
+ * nothing about tensors or devices.
  *
  * @example
  * ```ts

@@ -23,7 +23,7 @@ export interface ImportedModel {
   readonly path: string;
   /** Number of trainable parameters. */
   readonly parameters: number;
-  /** The tokenizer in the folder; if there is none, an ids tokenizer, whose texts are lists of ids. */
+  /** The tokenizer in the folder; if there is none, an ids tokenizer, which reads and writes text as lists of token ids. */
   readonly tokenizer: Tokenizer;
   /** A description of its layers, heads, width, context and vocabulary in one line. */
   readonly about: string;
@@ -111,7 +111,7 @@ async function refuseOtherWeights(folder: string): Promise<void> {
   }
 }
 
-/** Reads the tensors of a folder from one file or several. Also returns the path that messages about the tensors name. */
+/** Reads the tensors of a folder from one file or several. Also returns the path to show in messages about the tensors. */
 async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
   const [single, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
   const bytes = await bytesOf(single);
