@@ -39,10 +39,7 @@ for (const name of names) {
 }
 using program = await device.compile({ outputs: { loss }, effects });
 
-/**
- * Returns a batch. Each query is a random row of the memory, and its target is the same row. The last two rows of each memory
- * are padding and are never chosen.
- */
+/** Returns a batch: each query and its target are one random row of the memory. Its last two rows are padding, never chosen. */
 function batch() {
   const rows = normal(BATCH * MEMORY * DIM);
   const chosen = Array.from(

@@ -1,5 +1,4 @@
-// Defines a custom operation, y = x^3, by a WGSL kernel, a TypeScript reference and a gradient. Runs it on the reference device
-// and, if there is one, on a GPU.
+// Defines a custom operation, y = x^3, with WGSL, a TypeScript reference and a gradient; runs it on the reference device and a GPU.
 // deno run -A examples/own_kernel.ts
 import {
   apply,

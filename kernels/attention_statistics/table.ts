@@ -287,13 +287,13 @@ const namesOf = (repeated: boolean): string[] =>
  * Averages are taken over the batch and over the counted rows: query rows that see at least one key, have no NaN score, and have
  * only finite weights. An average over no rows is NaN. A key whose score is -Infinity is not visible. Below, n_i is the number of
  * visible keys of row i, m_i = sum_j A_ij, and p_i is the position of the query among the keys: i, or i + S - T if the causal
- * mask is aligned "bottom-right". Entropy, effective keys and distance are computed from A_ij / m_i, so that they are comparable
- * between activations; in a row of mass 0 they are 0, 1 and 0. Learned keys (`extra`) have no position. They are never the key of
+ * mask is aligned "bottom-right". Entropy, effective keys and distance are computed from A_ij / m_i, so that they can be
+ * compared between activation functions; in a row of mass 0 they are 0, 1 and 0. Learned keys (`extra`) have no position. They are never the key of
  * `sink`, `previous`, `self`, `induction` or `duplicate`. The distances ignore learned keys and leave out rows that see only
  * learned keys; all other statistics include learned keys.
  *
  * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: entropy divided by ln n_i, over the rows with n_i >= 2
- * - bernoulli_entropy: the mean of -(A ln A + (1 - A) ln(1 - A)) over visible j; only for undivided sigmoid, otherwise NaN
+ * - bernoulli_entropy: the mean of -(A ln A + (1 - A) ln(1 - A)) over visible j, if the activation is sigmoid and `divide` is "none"; else NaN
  * - rowmass, rowmass_std: mean and standard deviation (population) of m_i over rows
  * - max: max_j A_ij; argmax_distance: p_i - j for the key j of the largest weight (the first if several are equal)
  * - sink, previous: A_ij for key 0 and for key p_i - 1, over the rows with p_i >= 1 (sink: only rows that see key 0)
@@ -301,7 +301,7 @@ const namesOf = (repeated: boolean): string[] =>
  * - distance: sum_j A_ij (p_i - j), with A_ij divided by the total weight of keys that have a position
  * - effective_keys: exp(entropy)
  * - sparsity: share of the row's visible entries that are below 0.01 / n_i
- * - score_max, score_mean, score_std: over the finite visible scores, after the modifier and before the activation
+ * - score_max, score_mean, score_std: over the finite visible scores, after the score modifier and before the softmax or other activation
  * - nonfinite, score_nonfinite: numbers of weights and of scores that are NaN or infinite, over the visible entries of all rows
  * - extra_mass: the weight of all learned keys divided by m_i; 0 if there are no learned keys
  * - l2: sqrt(sum A_ij^2) over the counted rows of all samples; pnorm_mean: the mean of sqrt(sum_ij A_ij^2) over the samples that

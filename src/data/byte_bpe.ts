@@ -26,8 +26,7 @@ const NUMBER = /\p{N}/u;
 /** True if a piece ends between these two characters in every context. */
 function splitsBetween(left: string, right: string): boolean {
   if (SPACE.test(right)) return !SPACE.test(left);
-  // A contraction such as 's is a piece in which a letter follows another character. In no piece does another character follow a
-  // letter.
+  // No piece contains a letter followed by a character that is not a letter. The reverse occurs, in contractions such as 's.
   return (LETTER.test(left) && !LETTER.test(right)) || (NUMBER.test(left) && !NUMBER.test(right));
 }
 

@@ -12,7 +12,7 @@ import { checkFeeds, checkLength, checkState, entryOf } from "./checks.ts";
 export interface ReferenceOptions {
   /** Arithmetic of f32 tensors: f32 as on a GPU, or f64. Default: "f32". */
   readonly precision?: "f32" | "f64";
-  /** Maximum memory for states and programs, in bytes. Default: the machine's memory, or no limit if heed may not query it. */
+  /** Maximum memory for states and programs, in bytes. Default: the machine's memory, or no limit without permission to query it. */
   readonly memory?: number;
 }
 
@@ -87,7 +87,7 @@ function arraysOf(device: Held, { buffers }: Plan): (place: BufferSlice, spec: S
   return ({ buffer, offset, size }, spec) => {
     const array = arrays.get(buffer)!;
     if (spec.dtype === "f32" || array instanceof Uint32Array) return array.subarray(offset, offset + size);
-    // Offsets count elements of four bytes, also in an arena of float64, so that a part stays inside its tensor.
+    // Integers take four bytes each, also in an arena of float64, so that a view of a part reads the elements of its tensor.
     return new Uint32Array(array.buffer, array.byteOffset + 4 * offset, size);
   };
 }

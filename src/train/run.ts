@@ -80,7 +80,7 @@ function stopDiverged({ log, onWarning, state }: Run): void {
 }
 
 /**
- * Returns a function `attempt`, which runs one of a run's last tasks, and the failures. If a task fails, a warning is logged
+ * Returns the list of failures, and a function `attempt` that performs one of the tasks at the end of a run. If a task fails, a warning is logged
  * and the other tasks still run.
  */
 function endTasks(log: RunOptions["log"], step: number) {

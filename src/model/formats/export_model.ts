@@ -8,8 +8,8 @@ import { tokenizerJson } from "./tokenizer_json.ts";
 
 /**
  * Writes a model as a folder that `transformers` loads: config.json, model.safetensors with GPT-2's names and shapes,
- * tokenizer.json and tokenizer_config.json. The last two are omitted for cropped tokenizers and ids tokenizers, which the
- * format cannot express.
+ * tokenizer.json and tokenizer_config.json. The last two are omitted for a tokenizer with a cropped vocabulary and for the
+ * tokenizer `ids`, because the format cannot express these.
  *
  * @param out the folder, which must not exist
  * @returns the names of the files
