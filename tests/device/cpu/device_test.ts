@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { cpuDevice } from "../../../src/device/cpu/device.ts";
 import { hostFeatures } from "../../../src/device/cpu/features.ts";
+import { WORDS } from "../../../src/device/cpu/heap.ts";
 import type { Graph } from "../../../src/device/plan.ts";
 import { apply, input, type Op, type Simd, state, type Tensor } from "../../../src/graph/mod.ts";
 import { assign } from "../../../src/graph/mod.ts";
 import { elementwise } from "../../../kernels/elementwise/op.ts";
-import { f32x4, i32, load } from "../../../src/wasm/mod.ts";
+import { atomic, f32x4, i32, load } from "../../../src/wasm/mod.ts";
 
 const HOST = hostFeatures();
 const BLOCK = 64;
@@ -164,13 +165,16 @@ Deno.test("an error in an operation's TypeScript half is thrown as it is, and th
 });
 
 Deno.test("a thread that fails is named in one error, not a hang, and the next run works", async () => {
-  // Block 7 is in the last thread's range; both threads reach it only if the other is late.
+  // Block 4 is the first of thread 1's range. Thread 0 waits in block 0 until thread 1 has failed, so it cannot take block 4.
   const trap = increment(8, () => ({
     phases: [{
       label: "trap",
       blocks: 8,
       kernel(f, block, { inputs: [x], outputs: [y] }) {
-        f.if(i32.eq(block, 7), () => f.if(load("i32", x), () => f.trap()));
+        f.if(load("i32", x), () => {
+          f.if(i32.eq(block, 4), () => f.trap());
+          f.if(i32.eqz(block), () => f.while(() => i32.eqz(atomic.load(WORDS.failed)), () => {}));
+        });
         f.store(y, load("f32", x));
       },
     }],
@@ -180,7 +184,7 @@ Deno.test("a thread that fails is named in one error, not a hang, and the next r
   using program = await device.compile({ outputs: { y } });
   assert.throws(
     () => program.run({ x: new Float32Array(8 * BLOCK).fill(1) }),
-    /CPU thread 1 failed: RuntimeError: unreachable|RuntimeError: unreachable/,
+    /^Error: CPU thread 1 failed: RuntimeError: unreachable/,
   );
   program.run({ x: new Float32Array(8 * BLOCK) });
   assert.equal((await program.read(["y"]))[0][0], 2);
