@@ -94,7 +94,9 @@ export async function withHookKeys(config: Config, place: string): Promise<Confi
   if (file === null) {
     if (names.length === 0) return config;
     throw new UserError(
-      `${place}: hooks.${names[0]}: only a hooks file declares such keys; expected hooks.file to be set.`,
+      `${place}: hooks.${
+        names[0]
+      }: this key must be declared in a hooks file; expected hooks.file to be set.`,
     );
   }
   const keys = checkDeclared(file, (await exportsOf(file, `${place}: hooks.file`)).keys);

@@ -215,7 +215,7 @@ Deno.test("keys that a hooks file declares can be swept, also by +key=value, and
     );
     assert.match(
       await refusal("default", ["+share=1"]),
-      /hooks\.share: only a hooks file declares such keys/,
+      /hooks\.share: this key must be declared in a hooks file/,
     );
   }));
 

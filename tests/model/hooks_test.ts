@@ -323,5 +323,8 @@ for (const [name, [source, message]] of Object.entries(MISTAKES)) {
 
 Deno.test("a key under hooks without a file is refused", () =>
   withHooks(undefined, async (config) => {
-    await assert.rejects(config(["hooks.share=1"]), /hooks\.share: only a hooks file declares such keys/);
+    await assert.rejects(
+      config(["hooks.share=1"]),
+      /hooks\.share: this key must be declared in a hooks file/,
+    );
   }));

@@ -201,7 +201,7 @@ Deno.test("mistakes in a sweep are one line with the run and the key, exit code 
       [["--jobs", "--ablat"], /^train: --ablat: unknown option\. Did you mean "ablate"\?/],
       [
         ["+share=1"],
-        /^train: grid-01-dim=8-lr=0\.001: grid\.yaml: hooks\.share: only a hooks file declares such keys; /,
+        /^train: grid-01-dim=8-lr=0\.001: grid\.yaml: hooks\.share: this key must be declared in a hooks file; /,
       ],
       [["output.dir=text.txt"], /^train: text\.txt.*: /],
     ];

@@ -88,7 +88,7 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
 }
 
 const SAVED_AGAIN =
-  "which AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes";
+  "written by Python's transformers: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)";
 
 /** How to convert weight files of other formats, keyed by file name. heed reads no pickles, because they can run code. */
 const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
@@ -96,7 +96,7 @@ const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
   "pytorch_model.bin.index.json": SAVED_AGAIN,
   "tf_model.h5": SAVED_AGAIN,
   "flax_model.msgpack": SAVED_AGAIN,
-  "ckpt.pt": "which tools/nanogpt_to_safetensors.py writes from a nanoGPT checkpoint",
+  "ckpt.pt": "written by tools/nanogpt_to_safetensors.py from a nanoGPT checkpoint",
 };
 
 /** Throws UserError if a folder has weights only in other formats. */

@@ -173,13 +173,13 @@ Deno.test("a Git LFS pointer instead of a file, and weights only in another form
     await Deno.writeTextFile(`${folder}/pytorch_model.bin`, "PK");
     assert.equal(
       await messageOf(),
-      "pytorch_model.bin: weights in an unsupported format; expected model.safetensors, which " +
-        "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes.",
+      "pytorch_model.bin: weights in an unsupported format; expected model.safetensors, written by " +
+        "Python's transformers: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder).",
     );
     await Deno.rename(`${folder}/pytorch_model.bin`, `${folder}/ckpt.pt`);
     assert.match(
       `${await messageOf()}`,
-      /^ckpt\.pt: .*, which tools\/nanogpt_to_safetensors\.py writes from /,
+      /^ckpt\.pt: .*, written by tools\/nanogpt_to_safetensors\.py from /,
     );
   }));
 
