@@ -2,6 +2,7 @@
 // implementation runs its TypeScript implementation on the same memory.
 import { sizeOf, type Spec, type Values } from "../../graph/tensor.ts";
 import { UserError } from "../../base/errors.ts";
+import { showBytes } from "../../base/units.ts";
 import { UNALLOCATED } from "../allocation.ts";
 import { checkFeeds, checkLength, checkState, entryOf } from "../checks.ts";
 import type { Device, Program } from "../device.ts";
@@ -114,9 +115,9 @@ function check({ states, memory }: Cpu, plans: readonly Plan[]): void {
   if (bytes > MAX_BYTES) {
     throw new UserError(
       `${
-        (bytes / 2 ** 30).toFixed(1)
-      } GiB of memory for ${what}, the CPU device has at most 4 GiB: use a smaller ` +
-        `batch, context or model, or --device reference, which is slower.`,
+        showBytes(bytes)
+      } of memory for ${what}, the CPU device has at most 4 GiB: use a smaller batch, context or model, or ` +
+        `--device reference, which is slower.`,
     );
   }
 }
